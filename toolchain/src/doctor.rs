@@ -99,7 +99,7 @@ fn program(name: &str, program: &str, fix: &str, absent: State) -> Check {
 }
 
 fn debian() -> Check {
-    let missing = apt::missing(&["rustc-web", "rust-web-src", "clang-22", "lld-22"]);
+    let missing = apt::missing(&apt::GUEST_COMPILERS);
     let fix = "setup installs them as root; without root: apt-get install the ones named";
     if missing.is_empty() {
         check("guest compilers", State::Ok, "installed", fix)

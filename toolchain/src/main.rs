@@ -10,6 +10,7 @@ mod doctor;
 mod failure;
 mod fetch;
 mod home;
+mod lint;
 mod node;
 mod places;
 mod setup;
@@ -59,6 +60,8 @@ enum Command {
         /// Only tests with this in their name
         filter: Vec<String>,
     },
+    /// Run clippy over everything, warnings as errors
+    Lint,
     /// Run the benchmarks of tests/bench and print their table
     Bench {
         /// Passed on to the benchmarks
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         }),
         Command::Demo => demo::run(),
         Command::Test { filter } => test::run(&filter),
+        Command::Lint => lint::run(),
         Command::Bench { args } => bench::run(&args),
         Command::Doctor { json } => doctor::run(json),
     };

@@ -107,7 +107,12 @@ pub fn resolve(places: &Places, cache: &Cache, ui: &Ui, choice: Choice) -> Resul
     }?;
     match &found {
         V8::Ready(from) => step.done(from),
-        V8::Missing(failure) => step.missing(&failure.line()),
+        V8::Missing(failure) => {
+            if configured(&places.root).is_some_and(|dir| !is_whole(&dir)) {
+                configure(&places.root, None)?;
+            }
+            step.missing(&failure.line());
+        }
     }
     Ok(found)
 }
