@@ -339,14 +339,14 @@ mod tests {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             (seed >> 33) % below
         };
-        for round in 0..40 {
+        for round in 0..25 {
             let quota = quota();
             let base: Vec<u8> = (0..random(300_000)).map(|at| (at % 253) as u8 + 1).collect();
             let mut data = FileData::over(Under { index: 0, limit: base.len() as u64 });
             let mut model = base.clone();
-            for step in 0..60 {
+            for step in 0..40 {
                 let under = &base[..data.under().unwrap().limit as usize];
-                let offset = if random(8) == 0 { random(1 << 26) } else { random(400_000) };
+                let offset = if random(8) == 0 { random(1 << 22) } else { random(400_000) };
                 if random(4) == 0 {
                     data.set_size(offset, &quota).unwrap();
                     model.resize(offset as usize, 0);
