@@ -52,7 +52,7 @@ fn layout(bytes: &[u8]) -> Result<(Layout, usize), ImageError> {
     let entries = next(u64::from(entry_count) * ENTRY_BYTES as u64).ok_or_else(beyond)?;
     let strings = next(strings_len).ok_or_else(beyond)?;
     let index_end = end;
-    if data_start % DATA_ALIGN != 0 || data_start < index_end as u64 || data_start.checked_add(data_len) != Some(actual)
+    if !data_start.is_multiple_of(DATA_ALIGN) || data_start < index_end as u64 || data_start.checked_add(data_len) != Some(actual)
     {
         return Err(malformed("the data part is not where it should be"));
     }
@@ -118,7 +118,7 @@ impl Tree<'_> {
         }
         match node.kind {
             NodeKind::File => {
-                if node.start % DATA_ALIGN != 0 {
+                if !node.start.is_multiple_of(DATA_ALIGN) {
                     return Err("a file's data does not begin at a multiple of 4096");
                 }
                 slice(self.part(&self.layout.data), node.start, node.length).ok_or("a file's data ends outside")?;
