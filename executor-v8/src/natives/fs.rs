@@ -1,0 +1,3 @@
+//! `internalBinding('fs')`.
+use crate::registry::Registry;
+pub(super) fn register(_r: &mut Registry) {}
