@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The Rust face of `eyot:backend`: what a filesystem backend must answer.
+//!
+//! The same trait, [`Filesystem`], is implemented by backends that are compiled into the host and, through the export glue of
+//! a component crate, by backends that are loaded at run time. The WIT files beside this crate are the contract; the names here are
+//! theirs. This crate needs neither an engine nor an operating system, so that it builds for every target.
+
+mod attributes;
+mod errno;
+mod filesystem;
+
+pub use attributes::{
+    AttributeChanges, Attributes, Capabilities, DirectoryEntry, FilesystemInfo, FilesystemStatus, Handle, Node,
+    NodeKind, OpenFlags, Ownership, RenameFlags, Timestamp,
+};
+pub use errno::{Errno, UnknownErrno};
+pub use filesystem::{Content, Filesystem};
+
+/// The longest read or write of one backend call, in bytes.
+pub const CHUNK_BYTES_MAX: usize = 1 << 20;
+
+/// The longest name of a directory entry, in bytes (`NAME_MAX`).
+pub const NAME_BYTES_MAX: usize = 255;

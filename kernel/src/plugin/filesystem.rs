@@ -1,0 +1,242 @@
+//! The kernel's face of a component.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use eyot_backend::{
+    AttributeChanges, Attributes, CHUNK_BYTES_MAX, DirectoryEntry, Errno, Filesystem, FilesystemInfo, FilesystemStatus,
+    Handle, Node, NodeKind, OpenFlags, Ownership, RenameFlags,
+};
+use parking_lot::Mutex;
+use wasmtime::Store;
+
+use super::answers::{self, Expected, Lie};
+use super::bindings::{self, filesystem::Guest, types};
+use super::load::{HostState, reason};
+
+/// The most entries that are asked for in one call, so that the answer's size is bounded.
+const LISTING_ENTRIES_MAX: usize = 4096;
+
+/// A filesystem that a component answers.
+///
+/// There is one instance, which holds the filesystem's state; calls wait for each other. A lock is held while the component computes, for at most
+/// the configured number of epochs.
+pub struct PluginFilesystem {
+    name: String,
+    info: FilesystemInfo,
+    call_epochs_max: u64,
+    /// `None` once it was retired.
+    live: Mutex<Option<Live>>,
+    /// Whether a false answer was reported: once is enough.
+    reported: AtomicBool,
+}
+
+/// A running instance.
+pub(super) struct Live {
+    pub(super) store: Store<HostState>,
+    pub(super) guest: Guest,
+}
+
+/// What a call into the component gives: the engine's result around the component's own.
+type Call<T> = wasmtime::Result<Result<T, types::Errno>>;
+
+impl PluginFilesystem {
+    pub(super) fn new(name: String, info: FilesystemInfo, call_epochs_max: u64, live: Live) -> Self {
+        Self { name, info, call_epochs_max, live: Mutex::new(Some(live)), reported: AtomicBool::new(false) }
+    }
+
+    /// Whether the component was retired: it trapped, timed out or broke the ABI, and every call answers `EIO`.
+    pub fn is_retired(&self) -> bool {
+        self.live.lock().is_none()
+    }
+
+    /// Calls the component and checks its answer.
+    fn call<T, U>(
+        &self,
+        function: &'static str,
+        call: impl FnOnce(&Guest, &mut Store<HostState>) -> Call<T>,
+        check: impl FnOnce(T) -> Result<U, Lie>,
+    ) -> Result<U, Errno> {
+        let mut slot = self.live.lock();
+        let Some(live) = slot.as_mut() else { return Err(Errno::Io) };
+        live.store.set_epoch_deadline(self.call_epochs_max);
+        let answer = match call(&live.guest, &mut live.store) {
+            Ok(answer) => answer,
+            Err(error) => {
+                let retired = slot.take();
+                drop(slot);
+                self.report_retirement(function, &error);
+                drop(retired);
+                return Err(Errno::Io);
+            }
+        };
+        drop(slot);
+        check(answer.map_err(bindings::errno)?).map_err(|lie| self.report_lie(function, lie))
+    }
+
+    #[cold]
+    fn report_retirement(&self, function: &'static str, error: &wasmtime::Error) {
+        let reason = reason(error);
+        tracing::warn!(plugin = %self.name, function, %reason, "backend retired: its mounts answer EIO from now on");
+    }
+
+    #[cold]
+    fn report_lie(&self, function: &'static str, lie: Lie) -> Errno {
+        if !self.reported.swap(true, Ordering::Relaxed) {
+            tracing::warn!(plugin = %self.name, function, answer = lie, "backend answered what cannot be true: EIO (reported once)");
+        }
+        Errno::Io
+    }
+
+    fn made(
+        &self,
+        function: &'static str,
+        kind: NodeKind,
+        call: impl FnOnce(&Guest, &mut Store<HostState>) -> Call<types::Attributes>,
+    ) -> Result<Attributes, Errno> {
+        self.call(function, call, |made| answers::attributes(made, Expected::Kind(kind)))
+    }
+}
+
+impl Filesystem for PluginFilesystem {
+    fn info(&self) -> FilesystemInfo {
+        self.info.clone()
+    }
+
+    fn lookup(&self, dir: Node, name: &str) -> Result<Attributes, Errno> {
+        let check = |found| answers::attributes(found, Expected::Any);
+        self.call("lookup", |guest, store| guest.call_lookup(store, dir, name), check)
+    }
+
+    fn forget(&self, node: Node, count: u64) {
+        let call = |guest: &Guest, store: &mut Store<HostState>| guest.call_forget(store, node, count).map(Ok);
+        let _ = self.call("forget", call, Ok);
+    }
+
+    fn getattr(&self, node: Node) -> Result<Attributes, Errno> {
+        let check = |found| answers::attributes(found, Expected::Node(node));
+        self.call("getattr", |guest, store| guest.call_getattr(store, node), check)
+    }
+
+    fn setattr(&self, node: Node, changes: &AttributeChanges) -> Result<Attributes, Errno> {
+        let changes = bindings::changes_out(changes);
+        let check = |changed| answers::attributes(changed, Expected::Node(node));
+        self.call("setattr", |guest, store| guest.call_setattr(store, node, changes), check)
+    }
+
+    fn create(&self, dir: Node, name: &str, owner: Ownership) -> Result<Attributes, Errno> {
+        let owner = bindings::owner_out(owner);
+        self.made("create", NodeKind::File, |guest, store| guest.call_create(store, dir, name, owner))
+    }
+
+    fn mkdir(&self, dir: Node, name: &str, owner: Ownership) -> Result<Attributes, Errno> {
+        let owner = bindings::owner_out(owner);
+        self.made("mkdir", NodeKind::Directory, |guest, store| guest.call_mkdir(store, dir, name, owner))
+    }
+
+    fn symlink(&self, dir: Node, name: &str, target: &str, owner: Ownership) -> Result<Attributes, Errno> {
+        let owner = bindings::owner_out(owner);
+        self.made("symlink", NodeKind::Symlink, |guest, store| guest.call_symlink(store, dir, name, target, owner))
+    }
+
+    fn make_node(
+        &self,
+        dir: Node,
+        name: &str,
+        kind: NodeKind,
+        device: u64,
+        owner: Ownership,
+    ) -> Result<Attributes, Errno> {
+        let (theirs, owner) = (bindings::kind_out(kind), bindings::owner_out(owner));
+        self.made("make-node", kind, |guest, store| guest.call_make_node(store, dir, name, theirs, device, owner))
+    }
+
+    fn link(&self, target: Node, dir: Node, name: &str) -> Result<Attributes, Errno> {
+        let check = |linked| answers::attributes(linked, Expected::Link(target));
+        self.call("link", |guest, store| guest.call_link(store, target, dir, name), check)
+    }
+
+    fn unlink(&self, dir: Node, name: &str) -> Result<(), Errno> {
+        self.call("unlink", |guest, store| guest.call_unlink(store, dir, name), Ok)
+    }
+
+    fn rmdir(&self, dir: Node, name: &str) -> Result<(), Errno> {
+        self.call("rmdir", |guest, store| guest.call_rmdir(store, dir, name), Ok)
+    }
+
+    fn rename(
+        &self,
+        from_dir: Node,
+        from_name: &str,
+        to_dir: Node,
+        to_name: &str,
+        how: RenameFlags,
+    ) -> Result<(), Errno> {
+        let how = bindings::rename_out(how);
+        let call = |guest: &Guest, store: &mut Store<HostState>| {
+            guest.call_rename(store, from_dir, from_name, to_dir, to_name, how)
+        };
+        self.call("rename", call, Ok)
+    }
+
+    fn readlink(&self, node: Node) -> Result<String, Errno> {
+        self.call("readlink", |guest, store| guest.call_readlink(store, node), answers::target)
+    }
+
+    fn open(&self, node: Node, how: OpenFlags) -> Result<Handle, Errno> {
+        let how = bindings::open_out(how);
+        self.call("open", |guest, store| guest.call_open(store, node, how), Ok)
+    }
+
+    fn release(&self, node: Node, handle: Handle) {
+        let call = |guest: &Guest, store: &mut Store<HostState>| guest.call_release(store, node, handle).map(Ok);
+        let _ = self.call("release", call, Ok);
+    }
+
+    fn read(&self, node: Node, handle: Handle, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let length = buffer.len().min(CHUNK_BYTES_MAX);
+        let call =
+            |guest: &Guest, store: &mut Store<HostState>| guest.call_read(store, node, handle, offset, length as u32);
+        let bytes = self.call("read", call, |bytes| {
+            if bytes.len() > length { Err("more bytes than were asked for") } else { Ok(bytes) }
+        })?;
+        let target = buffer.get_mut(..bytes.len()).ok_or(Errno::Io)?;
+        target.copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+
+    fn write(&self, node: Node, handle: Handle, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {
+        let bytes = bytes.get(..CHUNK_BYTES_MAX).unwrap_or(bytes);
+        let call = |guest: &Guest, store: &mut Store<HostState>| guest.call_write(store, node, handle, offset, bytes);
+        self.call("write", call, |count| answers::written(count, bytes.len()))
+    }
+
+    fn fsync(&self, node: Node, handle: Handle, data_only: bool) -> Result<(), Errno> {
+        self.call("fsync", |guest, store| guest.call_fsync(store, node, handle, data_only), Ok)
+    }
+
+    fn readdir(&self, dir: Node, cookie: u64, entries_max: usize) -> Result<Vec<DirectoryEntry>, Errno> {
+        let entries_max = entries_max.min(LISTING_ENTRIES_MAX);
+        let check = |entries| answers::entries(entries, cookie, entries_max);
+        self.call("readdir", |guest, store| guest.call_readdir(store, dir, cookie, entries_max as u32), check)
+    }
+
+    fn statfs(&self) -> Result<FilesystemStatus, Errno> {
+        self.call("statfs", |guest, store| guest.call_statfs(store), answers::status)
+    }
+
+    fn getxattr(&self, node: Node, name: &str) -> Result<Vec<u8>, Errno> {
+        self.call("getxattr", |guest, store| guest.call_getxattr(store, node, name), answers::xattr)
+    }
+
+    fn setxattr(&self, node: Node, name: &str, value: &[u8]) -> Result<(), Errno> {
+        self.call("setxattr", |guest, store| guest.call_setxattr(store, node, name, value), Ok)
+    }
+
+    fn listxattr(&self, node: Node) -> Result<Vec<String>, Errno> {
+        self.call("listxattr", |guest, store| guest.call_listxattr(store, node), answers::xattr_names)
+    }
+
+    fn removexattr(&self, node: Node, name: &str) -> Result<(), Errno> {
+        self.call("removexattr", |guest, store| guest.call_removexattr(store, node, name), Ok)
+    }
+}

@@ -1,0 +1,156 @@
+//! From bytes to a filesystem.
+
+use std::sync::Arc;
+
+use eyot_backend::{FilesystemInfo, Timestamp};
+use wasmtime::component::{Component, HasSelf, Linker, types::ComponentItem};
+use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
+
+use super::answers;
+use super::bindings::{self, clock, filesystem, mount, types};
+use super::error::PluginError;
+use super::filesystem::{Live, PluginFilesystem};
+
+/// How much memory a component may have when nothing else is said: 256 MiB.
+const MEMORY_BYTES_MAX_DEFAULT: usize = 256 << 20;
+/// How many of the engine's epochs a call may take when nothing else is said.
+const CALL_EPOCHS_MAX_DEFAULT: u64 = 100;
+/// The most instances, tables and memories of one component.
+const PARTS_MAX: usize = 32;
+/// The most elements of a table of a component.
+const TABLE_ELEMENTS_MAX: usize = 100_000;
+/// The longest sentence of a component's that is passed on, in characters.
+const MESSAGE_CHARS_MAX: usize = 300;
+
+/// How a component is made a filesystem.
+#[derive(Clone)]
+pub struct PluginConfig {
+    /// What messages call it: a file's name, say.
+    pub name: String,
+    /// The most bytes of linear memory it may have. Beyond it, growing fails inside the component.
+    pub memory_bytes_max: usize,
+    /// After how many epochs of the engine (`Engine::increment_epoch`) a call is given up and the component retired. At least 1.
+    pub call_epochs_max: u64,
+    /// What it is told through `mount.configure`.
+    pub settings: Vec<(String, String)>,
+    /// The clock that it is granted: the VM's.
+    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+impl PluginConfig {
+    /// The defaults: 256 MiB, 100 epochs for a call, no settings, and the host's time of day.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            memory_bytes_max: MEMORY_BYTES_MAX_DEFAULT,
+            call_epochs_max: CALL_EPOCHS_MAX_DEFAULT,
+            settings: Vec::new(),
+            clock: Arc::new(Timestamp::now),
+        }
+    }
+}
+
+/// What a component's store holds.
+pub(super) struct HostState {
+    limits: StoreLimits,
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+impl clock::Host for HostState {
+    fn now(&mut self) -> types::Timestamp {
+        bindings::time_out((self.clock)())
+    }
+}
+
+impl types::Host for HostState {}
+
+impl PluginFilesystem {
+    /// Compiles and starts a component. The engine must have epoch interruption on and be ticked, or a call that never ends hangs its caller.
+    pub fn load(engine: &Engine, bytes: &[u8], config: PluginConfig) -> Result<Self, PluginError> {
+        let component = Component::from_binary(engine, bytes)
+            .map_err(|error| PluginError::Invalid { name: config.name.clone(), reason: reason(&error) })?;
+        Self::start(&component, config)
+    }
+
+    /// Starts a component that is compiled already (from a code cache, or to start it many times).
+    pub fn start(component: &Component, config: PluginConfig) -> Result<Self, PluginError> {
+        let name = || config.name.clone();
+        let engine = component.engine();
+        check_imports(component, &config.name)?;
+        let mut linker = Linker::<HostState>::new(engine);
+        let link = |error: &wasmtime::Error| PluginError::Invalid { name: name(), reason: reason(error) };
+        types::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(|error| link(&error))?;
+        clock::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(|error| link(&error))?;
+        let pre = linker.instantiate_pre(component).map_err(|error| link(&error))?;
+        let exports = |error: wasmtime::Error| PluginError::Exports { name: name(), reason: reason(&error) };
+        let filesystem = filesystem::GuestIndices::new(&pre).map_err(exports)?;
+        let mount = mount::GuestIndices::new(&pre).ok();
+
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(config.memory_bytes_max)
+            .table_elements(TABLE_ELEMENTS_MAX)
+            .instances(PARTS_MAX)
+            .tables(PARTS_MAX)
+            .memories(PARTS_MAX)
+            .build();
+        let mut store = Store::new(engine, HostState { limits, clock: Arc::clone(&config.clock) });
+        store.limiter(|state| &mut state.limits);
+        store.epoch_deadline_trap();
+        let call_epochs_max = config.call_epochs_max.max(1);
+        store.set_epoch_deadline(call_epochs_max);
+        let start = |error: &wasmtime::Error| PluginError::Start { name: name(), reason: reason(error) };
+        let instance = pre.instantiate(&mut store).map_err(|error| start(&error))?;
+        let guest = filesystem.load(&mut store, &instance).map_err(exports)?;
+
+        match mount {
+            Some(mount) => {
+                let mount = mount.load(&mut store, &instance).map_err(exports)?;
+                configure(&mount, &mut store, &config)?;
+            }
+            None if config.settings.is_empty() => {}
+            None => return Err(PluginError::NoSettings { name: name() }),
+        }
+        let info = guest.call_info(&mut store).map_err(|error| start(&error))?;
+        let info: FilesystemInfo = answers::info(info).map_err(|what| PluginError::Info { name: name(), what })?;
+        Ok(Self::new(config.name, info, call_epochs_max, Live { store, guest }))
+    }
+}
+
+fn configure(mount: &mount::Guest, store: &mut Store<HostState>, config: &PluginConfig) -> Result<(), PluginError> {
+    let setting = |(key, value): &(String, String)| mount::Setting { key: key.clone(), value: value.clone() };
+    let settings: Vec<_> = config.settings.iter().map(setting).collect();
+    match mount.call_configure(store, &settings) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(refusal)) => Err(PluginError::Refused {
+            name: config.name.clone(),
+            errno: bindings::errno(refusal.code),
+            message: printable(&refusal.message),
+        }),
+        Err(error) => Err(PluginError::Start { name: config.name.clone(), reason: reason(&error) }),
+    }
+}
+
+/// Refuses a component that imports more than the types and the clock, and names what.
+fn check_imports(component: &Component, name: &str) -> Result<(), PluginError> {
+    let granted = ["eyot:backend/types@0.1.", "eyot:backend/clock@0.1."];
+    let ty = component.component_type();
+    let mut imports: Vec<String> = Vec::new();
+    for (import, item) in ty.imports(component.engine()) {
+        let is_granted = granted.iter().any(|prefix| import.starts_with(prefix));
+        if !is_granted || !matches!(item.ty, ComponentItem::ComponentInstance(_)) {
+            imports.push(import.to_owned());
+        }
+    }
+    if imports.is_empty() { Ok(()) } else { Err(PluginError::Imports { name: name.to_owned(), imports }) }
+}
+
+/// An engine's error with its causes, in one line.
+pub(super) fn reason(error: &wasmtime::Error) -> String {
+    printable(&format!("{error:#}"))
+}
+
+/// A sentence that a component may have written, fit for a log: one line, no control characters, not endless.
+fn printable(text: &str) -> String {
+    let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    line.chars().filter(|char| !char.is_control()).take(MESSAGE_CHARS_MAX).collect()
+}

@@ -1,0 +1,21 @@
+//! Component backends: filesystems that are loaded at run time.
+//!
+//! [`PluginFilesystem`] answers the kernel's [`Filesystem`](eyot_backend::Filesystem) by calling a component of the world `filesystem-backend` or `mount-backend` of
+//! `wit/backend`. A component is hostile until shown otherwise:
+//! - it is linked to what was granted and nothing else; what else it imports is named when it is refused;
+//! - its memory is limited, and so is the time of each call;
+//! - after a trap, a time-out or a breach of the canonical ABI it is *retired*: its memory is dropped, every call answers `EIO` from then on, and nothing else notices;
+//! - what it answers is checked, and an answer that cannot be true is `EIO`.
+
+mod answers;
+mod bindings;
+mod error;
+mod filesystem;
+mod load;
+
+pub use error::PluginError;
+pub use filesystem::PluginFilesystem;
+pub use load::PluginConfig;
+
+#[cfg(test)]
+mod tests;
