@@ -91,6 +91,7 @@ pub struct Artefact {
     by_id: HashMap<String, usize>,
     sections: HashMap<String, &'static [u8]>,
     licence: &'static [u8],
+    index: &'static [u8],
     all: &'static [u8],
 }
 
@@ -126,8 +127,8 @@ impl Artefact {
         let slice = |at: usize, len: usize| -> Result<&'static [u8], ArtefactError> {
             at.checked_add(len).and_then(|end| all.get(at..end)).ok_or_else(|| bad("it is cut short"))
         };
-        let index = slice(16, word(12).ok_or_else(|| bad("it is cut short"))?)?;
-        let index: Index = serde_json::from_slice(index).map_err(|e| bad(format!("its index is damaged: {e}")))?;
+        let index_bytes = slice(16, word(12).ok_or_else(|| bad("it is cut short"))?)?;
+        let index: Index = serde_json::from_slice(index_bytes).map_err(|e| bad(format!("its index is damaged: {e}")))?;
         let mut sections = HashMap::with_capacity(index.sections.len());
         for (name, (at, len)) in index.sections {
             sections.insert(name, slice(at, len)?);
@@ -168,7 +169,7 @@ impl Artefact {
             }
         }
         let by_id = ids.iter().enumerate().map(|(i, id)| (id.clone(), i)).collect();
-        Ok(Box::leak(Box::new(Self { node: index.node, ids, sources, by_id, sections, licence, all })))
+        Ok(Box::leak(Box::new(Self { node: index.node, ids, sources, by_id, sections, licence, index: index_bytes, all })))
     }
 
     /// Node's licence text and those of what it bundles.
@@ -187,6 +188,11 @@ impl Artefact {
     #[must_use]
     pub fn bytes(&self) -> &'static [u8] {
         self.all
+    }
+
+    /// The index as it is in the file.
+    pub(crate) fn index(&self) -> &'static [u8] {
+        self.index
     }
 
     /// The ids of all built-in modules, in a fixed order.

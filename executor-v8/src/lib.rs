@@ -9,20 +9,21 @@ mod dotenv;
 mod env;
 mod event_loop;
 mod js;
+mod memory;
 mod natives;
 mod platform;
 mod realm;
 mod registry;
 mod run;
 mod shape;
+mod snapshot;
 mod sys;
+mod executor;
 mod uv;
 
+pub use executor::{Setup, V8Executor};
 pub use artefact::{Artefact, ArtefactError};
 pub use code_cache::CodeCache;
 pub use realm::BootError;
+pub use snapshot::build_snapshot;
 
-/// Development harness.
-pub fn dev_run(artefact: &'static Artefact, argv: Vec<String>) -> Result<i32, BootError> {
-    run::run(artefact, sys::Sys::new(sys::Start { argv, env: std::env::vars().collect() }))
-}

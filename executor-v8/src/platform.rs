@@ -4,7 +4,6 @@ use std::sync::OnceLock;
 
 /// Flags that hold for every isolate. A snapshot and a code cache are only valid under the same flags.
 const FLAGS: &[&str] = &[
-    "--no-harmony-import-assertions",
     // One process of many: a guest must not make V8 abort the host where it could throw.
     "--no-abort-on-uncaught-exception",
     "--stack-size=984",

@@ -176,6 +176,19 @@ pub(crate) fn boot(scope: &mut Scope<'_, '_>) -> Result<(), BootError> {
     Ok(())
 }
 
+/// Loads the built-in `id` through the library's own `require`.
+pub(crate) fn require(scope: &mut Scope<'_, '_>, id: &str) -> Result<(), BootError> {
+    let env = env(scope);
+    v8::tc_scope!(let tc, scope);
+    let undefined = js::undefined(tc);
+    let name = js::string(tc, id);
+    let Some(require) = env.root_function(tc, Root::Require) else { return Err(BootError("the library has no require".into())) };
+    match require.call(tc, undefined, &[name.into()]) {
+        Some(_) => Ok(()),
+        None => Err(describe(tc, id)),
+    }
+}
+
 /// What Node's C++ does to a fresh context before any library code runs.
 fn prepare_globals(scope: &Scope<'_, '_>) {
     let global = scope.get_current_context().global(scope);

@@ -15,7 +15,7 @@ impl<F> Native for F where F: for<'s, 'i> Fn(&mut Scope<'s, 'i>, Args<'s>, Ret<'
 
 pub(crate) struct Registry {
     by_name: HashMap<&'static str, v8::FunctionCallback>,
-    order: Vec<v8::FunctionCallback>,
+    order: Vec<(&'static str, v8::FunctionCallback)>,
 }
 
 impl Registry {
@@ -23,15 +23,19 @@ impl Registry {
         let callback: v8::FunctionCallback = trampoline::<F>;
         let previous = self.by_name.insert(name, callback);
         debug_assert!(previous.is_none(), "native {name} is listed twice");
-        self.order.push(callback);
+        self.order.push((name, callback));
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<v8::FunctionCallback> {
         self.by_name.get(name).copied()
     }
 
-    pub(crate) fn callbacks(&self) -> &[v8::FunctionCallback] {
-        &self.order
+    pub(crate) fn callbacks(&self) -> impl Iterator<Item = v8::FunctionCallback> {
+        self.order.iter().map(|(_, c)| *c)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.order.iter().map(|(n, _)| *n)
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn function<'s>(scope: &Scope<'s, '_>, path: &str, name: &str) -> Val
 }
 
 /// A native class for the place `path`. Instances have two internal fields for natives.
-fn class<'s>(scope: &Scope<'s, '_>, path: &str, name: &str, methods: &[String]) -> Value<'s> {
+fn class<'s>(scope: &Scope<'s, '_>, path: &str, name: &str, methods: &[String], accessors: &[String]) -> Value<'s> {
     let (c, real) = callback(path);
     let mut b = v8::FunctionTemplate::builder_raw(c);
     if !real {
@@ -57,6 +57,13 @@ fn class<'s>(scope: &Scope<'s, '_>, path: &str, name: &str, methods: &[String]) 
         let k = js::key(scope, m);
         ft.set_class_name(k);
         proto.set(k.into(), ft.into());
+    }
+    // An accessor that is not built is absent: looking at an object must not throw.
+    for a in accessors {
+        if let Some(c) = registry().get(&format!("{path}#get {a}")) {
+            let getter = v8::FunctionTemplate::builder_raw(c).constructor_behavior(v8::ConstructorBehavior::Throw).build(scope);
+            proto.set_accessor_property(js::key(scope, a).into(), Some(getter), None, v8::PropertyAttribute::NONE);
+        }
     }
     match t.get_function(scope) {
         Some(f) => f.into(),
@@ -106,7 +113,7 @@ pub(crate) fn build<'s>(scope: &Scope<'s, '_>, env: &Env, shape: &Shape, path: &
         // One symbol per description in the isolate: bindings share them.
         Shape::Sym { v } => v8::Symbol::for_api(scope, js::key(scope, v)).into(),
         Shape::F { n } => function(scope, path, n),
-        Shape::C { n, methods, .. } => class(scope, path, n, methods),
+        Shape::C { n, methods, accessors } => class(scope, path, n, methods, accessors),
         Shape::Ta { c, l } => {
             let Some(a) = typed_array(scope, c, *l) else { return js::undefined(scope) };
             if let Some(root) = Root::aliased(path) {

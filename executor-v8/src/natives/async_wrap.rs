@@ -93,6 +93,16 @@ pub(crate) fn clear(scope: &Scope<'_, '_>, env: &Env) {
     }
 }
 
+/// The main script runs in asynchronous context 1, which nothing triggered.
+pub(crate) fn enter_main(scope: &Scope<'_, '_>, env: &Env) {
+    push(scope, env, 1.0, 0.0, None);
+}
+
+/// Leaves the main script's context, also after it threw.
+pub(crate) fn leave_main(scope: &Scope<'_, '_>, env: &Env) {
+    clear(scope, env);
+}
+
 fn push_async_context<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) {
     let (Some(id), Some(trigger)) = (args.get(0).number_value(scope), args.get(1).number_value(scope)) else { return };
     push(scope, &env(scope), id, trigger, Some(args.get(2)));

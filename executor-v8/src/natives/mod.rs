@@ -9,6 +9,7 @@ mod contextify;
 mod env_proxy;
 mod errors;
 mod fs;
+mod fs_deliver;
 mod modules;
 mod os;
 mod performance;
@@ -24,6 +25,7 @@ mod v8_binding;
 
 pub(crate) use env_proxy::external_references;
 pub(crate) use performance::start as start_clock;
+pub(crate) use async_wrap::{enter_main, leave_main};
 pub(crate) use errors::{on_message, on_promise_reject, prepare_stack_trace, trigger_uncaught};
 
 use crate::env::{Env, Root};
@@ -75,6 +77,7 @@ pub(crate) fn register(r: &mut Registry) {
     contextify::register(r);
     errors::register(r);
     fs::register(r);
+    fs_deliver::register(r);
     modules::register(r);
     os::register(r);
     performance::register(r);
@@ -110,6 +113,7 @@ pub(crate) fn adjust(scope: &mut Scope<'_, '_>, env: &Env, name: &str, o: Object
                 js::set(scope, o, "DOMException", c);
             }
         }
+        "fs" => fs_deliver::adjust(scope, env, o),
         "async_wrap" => async_wrap::adjust(scope, env, o),
         "mksnapshot" => {
             if env.building_snapshot
