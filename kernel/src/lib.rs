@@ -7,7 +7,6 @@ pub mod backend;
 pub mod clock;
 mod kernel;
 pub mod limits;
-pub mod plugin;
 pub mod policy;
 pub mod process;
 pub mod runtime;
@@ -16,6 +15,7 @@ pub mod syscall;
 pub mod vfs;
 pub mod vm;
 pub mod wait;
+pub mod wasm;
 
 pub use backend::Errno;
 pub use vm::Vm;
