@@ -10,6 +10,7 @@
 mod answers;
 mod bindings;
 mod error;
+mod exports;
 mod filesystem;
 mod load;
 
