@@ -66,11 +66,13 @@ impl Images {
         Self { by_identity: Mutex::new(Recent::new(IMAGES_MAX)), by_hash: Mutex::new(Recent::new(IMAGES_MAX)) }
     }
 
-    /// The code of an image: a look-up for a file that was loaded before, a hash for one with the same bytes, else from the cache or the compiler.
+    /// The code of a file that was loaded before.
+    pub(super) fn recall(&self, identity: &ImageIdentity) -> Option<Arc<Code>> {
+        self.by_identity.lock().get(identity).cloned()
+    }
+
+    /// The code of an image that is not known by its file: a hash for one with the same bytes, else from the cache or the compiler.
     pub(super) fn load(&self, shared: &Shared, image: &Image) -> Result<Arc<Code>, LoadError> {
-        if let Some(code) = self.by_identity.lock().get(&image.identity) {
-            return Ok(code.clone());
-        }
         let bytes: &[u8] = (*image.content.bytes).as_ref();
         let hash = image.content.blake3.unwrap_or_else(|| *blake3::hash(bytes).as_bytes());
         let slot = self.by_hash.lock().get_or_insert_with(hash, Slot::default).clone();
