@@ -21,7 +21,7 @@ mod sys;
 mod executor;
 mod uv;
 
-pub use executor::{Setup, V8Executor};
+pub use executor::{Setup, V8Executor, accepts};
 pub use artefact::{Artefact, ArtefactError};
 pub use code_cache::CodeCache;
 pub use realm::BootError;

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use eyot_kernel::backend::Filesystem;
 use eyot_kernel::process::Executor;
+use eyot_kernel::wasm::{WasmConfig, WasmExecutor};
 
-use crate::failure::Failure;
 use crate::home::Home;
 
 /// Every executor of a VM.
-pub fn all(home: &Home) -> Result<Vec<Arc<dyn Executor>>, Failure> {
-    let _ = home;
-    Ok(Vec::new())
+pub fn all(home: &Home) -> Vec<Arc<dyn Executor>> {
+    // Making one costs nothing: the engine itself comes with the first program.
+    let wasm = WasmExecutor::new(WasmConfig { code_cache: home.code() });
+    vec![Arc::new(wasm), Arc::new(crate::node::LazyNode::new(home))]
 }
 
 /// A backend loaded from a component file.

@@ -58,7 +58,7 @@ fn describe(home: &Home, options: &VmOptions) -> Result<VmBuilder, Failure> {
         .env("USER", "user")
         .env("LANG", "C.UTF-8")
         .working_directory(options.cwd.as_str());
-    for executor in executors::all(home)? {
+    for executor in executors::all(home) {
         builder = builder.executor(executor);
     }
     for variable in &options.env {
@@ -129,9 +129,8 @@ fn brought(part: &HostPart) -> Result<Arc<dyn Filesystem>, Failure> {
 
 /// A tree of one executable file, which is loaded in place.
 fn one_file(name: &str, bytes: Vec<u8>) -> Result<BaseImage, String> {
-    let meta = |mode| Meta { mode, ..Meta::default() };
     let mut image = ImageBuilder::new();
-    image.add_file(&format!("/{name}"), meta(0o555), bytes).map_err(|e| e.to_string())?;
+    image.add_file(&format!("/{name}"), Meta::executable().with_mode(0o555), bytes).map_err(|e| e.to_string())?;
     let bytes = image.to_vec().map_err(|e| e.to_string())?;
     BaseImage::open(Arc::new(bytes)).map_err(|e| e.to_string())
 }
