@@ -173,6 +173,7 @@ pub(crate) fn boot(scope: &mut Scope<'_, '_>) -> Result<(), BootError> {
     for id in BOOTSTRAP {
         run(scope, id, &[process, require, internal_binding, primordials])?;
     }
+    crate::natives::process_object::disclaim_openssl(scope, &env);
     Ok(())
 }
 

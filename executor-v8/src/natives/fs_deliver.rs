@@ -21,6 +21,11 @@ pub(super) enum Out {
     /// With kinds or not.
     Entries(Vec<DirectoryEntry>, Encoding, bool),
     FileHandle(u32),
+    /// What a directory holds, for a handle to hand out.
+    Directory(Vec<DirectoryEntry>),
+    /// Names and kinds, alternating.
+    Pairs(Vec<(String, i32)>, Encoding),
+    Null,
 }
 
 impl Out {
@@ -59,7 +64,7 @@ fn type_bits(kind: NodeKind) -> u32 {
 }
 
 /// libuv's numbers for the kinds of directory entries.
-fn dirent_kind(kind: NodeKind) -> i32 {
+pub(super) fn dirent_kind(kind: NodeKind) -> i32 {
     match kind {
         NodeKind::File => 1,
         NodeKind::Directory => 2,
@@ -158,6 +163,16 @@ fn value<'s>(scope: &mut Scope<'s, '_>, env: &Env, out: Out, at_once: bool) -> O
             let kinds: Vec<Value<'_>> = entries.iter().map(|e| js::int(scope, dirent_kind(e.kind))).collect();
             let kinds = v8::Array::new_with_elements(scope, &kinds);
             v8::Array::new_with_elements(scope, &[names.into(), kinds.into()]).into()
+        }
+        Out::Null => js::null(scope),
+        Out::Directory(entries) => super::fs_dir::handle(scope, env, &entries)?,
+        Out::Pairs(pairs, e) => {
+            let mut flat = Vec::with_capacity(pairs.len() * 2);
+            for (name, kind) in &pairs {
+                flat.push(codec::decode(scope, name.as_bytes(), e)?);
+                flat.push(js::int(scope, *kind));
+            }
+            v8::Array::new_with_elements(scope, &flat).into()
         }
         Out::FileHandle(fd) => {
             let class = env.root_function(scope, Root::FileHandleClass)?;

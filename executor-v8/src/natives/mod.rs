@@ -10,6 +10,7 @@ mod env_proxy;
 mod errors;
 mod fs;
 mod fs_deliver;
+mod fs_dir;
 mod modules;
 mod os;
 mod performance;
@@ -42,7 +43,6 @@ const NOTHING: &[&str] = &[
     "trace_events.setTraceCategoryStateUpdateHandler",
     "trace_events.trace",
     "wasm_web_api.setImplementation",
-    "buffer.setBufferPrototypeUnused",
     "performance.setupObservers",
     "performance.notify",
     "performance.installGarbageCollectionTracking",
@@ -59,6 +59,8 @@ const NOTHING: &[&str] = &[
     "v8.setHeapSnapshotNearHeapLimit",
     "module_wrap.setImportModuleDynamicallyCallback",
     "module_wrap.setInitializeImportMetaObjectCallback",
+    "crypto.startLoadingCertificatesOffThread",
+    "cares_wrap.ChannelWrap",
     "profiler.setCoverageDirectory",
     "profiler.setSourceMapCacheGetter",
 ];
@@ -78,6 +80,7 @@ pub(crate) fn register(r: &mut Registry) {
     errors::register(r);
     fs::register(r);
     fs_deliver::register(r);
+    fs_dir::register(r);
     modules::register(r);
     os::register(r);
     performance::register(r);
@@ -101,7 +104,6 @@ pub(crate) fn adjust(scope: &mut Scope<'_, '_>, env: &Env, name: &str, o: Object
             let no = js::boolean(scope, false);
             js::set(scope, o, "hasInspector", no);
             js::set(scope, o, "fipsMode", no);
-            js::set(scope, o, "hasTracing", no);
         }
         "buffer" => {
             let f = shape::function(scope, "buffer.setBufferPrototype", "setBufferPrototype");
@@ -114,6 +116,7 @@ pub(crate) fn adjust(scope: &mut Scope<'_, '_>, env: &Env, name: &str, o: Object
             }
         }
         "fs" => fs_deliver::adjust(scope, env, o),
+        "fs_dir" => fs_dir::adjust(scope, env, o),
         "async_wrap" => async_wrap::adjust(scope, env, o),
         "mksnapshot" => {
             if env.building_snapshot

@@ -33,12 +33,7 @@ pub(crate) fn create<'s>(scope: &Scope<'s, '_>, env: &Env) -> Result<Value<'s>, 
     // `node` first, then by name, as Node prints them.
     names.sort_by_key(|(k, _)| (k.as_str() != "node", k.as_str()));
     for (k, v) in names {
-        // Cryptography is not built, and packages decide by this entry.
-        let v = match k.as_str() {
-            "openssl" | "ncrypto" => continue,
-            "v8" => v8::VERSION_STRING,
-            _ => v.as_str(),
-        };
+        let v = if k == "v8" { v8::VERSION_STRING } else { v.as_str() };
         let v = js::string(scope, v);
         js::set_read_only(scope, versions, k, v.into());
     }
@@ -58,6 +53,19 @@ pub(crate) fn create<'s>(scope: &Scope<'s, '_>, env: &Env) -> Result<Value<'s>, 
     let proxy = super::env_proxy::create(scope).ok_or_else(damaged)?;
     js::set(scope, process, "env", proxy.into());
     Ok(process.into())
+}
+
+/// Takes back the claim of OpenSSL. The library looks at it once, while it boots, to decide whether `crypto` may be required
+/// at all; it may, though nothing in it is built. Programs look at it to decide what to use.
+pub(crate) fn disclaim_openssl(scope: &Scope<'_, '_>, env: &Env) {
+    let process = env.root_object(scope, Root::Process);
+    let versions = process.and_then(|p| js::get(scope, p, "versions")).and_then(|v| v.try_cast::<v8::Object>().ok());
+    if let Some(versions) = versions {
+        for k in ["openssl", "ncrypto"] {
+            let k = js::key(scope, k);
+            versions.delete(scope, k.into());
+        }
+    }
 }
 
 fn strings<'s>(scope: &Scope<'s, '_>, list: &[String]) -> Value<'s> {
