@@ -15,7 +15,26 @@ use brush_parser::ParseError;
 
 use options::{Options, Source};
 
-type Shell = brush_core::Shell;
+type Extensions = brush_core::extensions::ShellExtensionsImpl<Errors>;
+type Shell = brush_core::Shell<Extensions>;
+
+/// Errors carry the shell's name, as every shell's do.
+#[derive(Clone, Default)]
+struct Errors;
+
+impl brush_core::extensions::ErrorFormatter for Errors {
+    fn format_error(
+        &self,
+        error: &brush_core::error::Error,
+        shell: &brush_core::Shell<impl brush_core::ShellExtensions>,
+    ) -> String {
+        let name = shell.current_shell_name().map_or_else(|| "sh".to_owned(), |name| name.to_string());
+        match error.kind() {
+            brush_core::ErrorKind::CommandNotFound(command) => format!("{name}: {command}: command not found\n"),
+            _ => format!("{name}: {error:#}\n"),
+        }
+    }
+}
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -64,7 +83,7 @@ async fn run(options: Options) -> u8 {
 async fn start(options: Options) -> Result<u8, brush_core::Error> {
     let interactive = options.interactive
         || (matches!(options.source, Source::Stdin) && std::io::stdin().is_terminal() && std::io::stderr().is_terminal());
-    let mut shell = Shell::builder()
+    let mut shell = brush_core::Shell::builder_with_extensions::<Extensions>()
         .enable_options(options.enabled)
         .disable_options(options.disabled)
         .enable_shopt_options(options.shopt_enabled)
