@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use eyot_hostdir::Hostdir;
 use eyot_kernel::Vm;
 use eyot_kernel::backend::Filesystem;
 use eyot_kernel::limits::Limit;
@@ -22,6 +23,9 @@ use crate::values::{MountPoint, MountSpec};
 
 const READ_ONLY: MountOptions = MountOptions { read_only: true };
 const READ_WRITE: MountOptions = MountOptions { read_only: false };
+
+/// Who programs run as.
+const GUEST_USER: u32 = 1000;
 
 /// How much of a script is looked at for its `#!` line.
 const HEAD_BYTES: usize = 256;
@@ -100,23 +104,24 @@ pub fn base_image(home: &Home) -> Result<BaseImage, Failure> {
 fn mounted(home: &Home, point: &MountPoint) -> Result<(Arc<dyn Filesystem>, MountOptions), Failure> {
     let fail = |e: String| Failure::setup(format!("{} can't be mounted: {e}", point.guest));
     match &point.spec {
-        MountSpec::Memfs => Ok((Arc::new(Memfs::builder().root(eyot_backend::Ownership { mode: 0o755, uid: 1000, gid: 1000 }).build()), READ_WRITE)),
+        MountSpec::Memfs => Ok((Arc::new(Memfs::builder().root(eyot_backend::Ownership { mode: 0o755, uid: GUEST_USER, gid: GUEST_USER }).build()), READ_WRITE)),
         MountSpec::Component(file) => Ok((executors::plugin(home, file).map_err(fail)?, READ_WRITE)),
         MountSpec::Host { dir, read_only } => {
-            let fs = host_directory(dir).map_err(fail)?;
+            let fs = host_directory(dir, *read_only).map_err(fail)?;
             Ok((fs, if *read_only { READ_ONLY } else { READ_WRITE }))
         }
     }
 }
 
-fn host_directory(dir: &Path) -> Result<Arc<dyn Filesystem>, String> {
-    let _ = dir;
-    Err("not yet".into())
+fn host_directory(dir: &Path, read_only: bool) -> Result<Arc<dyn Filesystem>, String> {
+    // What the guest sees is its own user's, so that it may do there what the user who runs the command may.
+    let fs = Hostdir::new(dir, read_only).map_err(|e| e.to_string())?.owned_by(GUEST_USER, GUEST_USER);
+    Ok(Arc::new(fs))
 }
 
 fn brought(part: &HostPart) -> Result<Arc<dyn Filesystem>, Failure> {
     match part {
-        HostPart::Directory(dir) => host_directory(dir).map_err(|e| Failure::setup(format!("the program's directory: {e}"))),
+        HostPart::Directory(dir) => host_directory(dir, true).map_err(|e| Failure::setup(format!("the program's directory: {e}"))),
         HostPart::File(file) => {
             let fail = |e: &dyn std::fmt::Display| Failure { message: format!("{}: {e}", file.display()), code: 126 };
             // Read, not mapped: another process, or the guest itself over a mount, may cut the file short.

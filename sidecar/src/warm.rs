@@ -17,7 +17,10 @@ const PROGRAMS: &str = "/bin";
 pub fn run(home: &Home) -> Result<u8, Failure> {
     let code = home.code().ok_or_else(|| Failure::setup("there is nowhere to keep machine code: set EYOT_CACHE or HOME"))?;
     std::fs::create_dir_all(&code).map_err(|e| Failure::setup(format!("cannot create {}: {e}", code.display())))?;
-    snapshot(home)?;
+    if let Err(failure) = snapshot(home) {
+        // Scripts run without one too, they only start later.
+        eprintln!("eyot: {}", failure.message);
+    }
     let vm = island::new(home, &VmOptions { cwd: "/".into(), ..VmOptions::default() })?;
     for program in programs(&vm)? {
         println!("compiling {program}");
