@@ -23,6 +23,6 @@ mod uv;
 
 pub use artefact::{Artefact, ArtefactError};
 pub use code_cache::CodeCache;
-pub use executor::{Setup, V8Executor};
+pub use executor::{Setup, V8Executor, accepts};
 pub use realm::BootError;
 pub use snapshot::build_snapshot;

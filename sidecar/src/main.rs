@@ -7,6 +7,7 @@ mod home;
 mod info;
 mod interpreter;
 mod island;
+mod node;
 mod program;
 mod session;
 mod signals;
@@ -52,7 +53,8 @@ fn act(command: Command) -> Result<u8, Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "eyot", &mut script);
             print(&String::from_utf8_lossy(&script))
         }
-        Command::Warm => warm::run(&home),
+        Command::Warm { snapshot: true } => warm::make_snapshot(&home),
+        Command::Warm { snapshot: false } => warm::run(&home),
     }
 }
 

@@ -12,10 +12,12 @@ mod bindings;
 mod error;
 mod exports;
 mod filesystem;
+mod host;
 mod load;
 
 pub use error::PluginError;
 pub use filesystem::PluginFilesystem;
+pub use host::PluginHost;
 pub use load::PluginConfig;
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! ```
 //! Host functions decode, call `syscall`, and encode; they hold no state of their own.
 
-mod cache;
+pub(crate) mod cache;
 mod call;
 mod component;
 mod core_abi;
