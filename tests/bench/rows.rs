@@ -48,7 +48,8 @@ impl Row {
     /// The row for people.
     pub fn line(&self, name: &str) -> String {
         let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|part| human(self.eyot.percentile(part)));
-        let peer = self.peer.as_ref().map_or("-".into(), |(who, peer)| format!("{who} {}", human(peer.percentile(0.5))));
+        let peer =
+            self.peer.as_ref().map_or("-".into(), |(who, peer)| format!("{who} {}", human(peer.percentile(0.5))));
         let ratio = self.ratio().map_or("-".into(), |ratio| format!("{ratio:.2}"));
         let (runs, target) = (self.eyot.len(), human(self.target));
         format!("{name:<46} {runs:>6} {p50:>10} {p95:>10} {p99:>10} {target:>10}  {peer:<24} {ratio:>7}")
@@ -129,10 +130,7 @@ fn in_wasm(options: &Options, body: &str, target: f64) -> Result<Row, String> {
     let vm = world::vm()?;
     vm.write_file("/tmp/bench.wasm", &guests::wasm(body)?, 0o755).map_err(|errno| errno.to_string())?;
     let rounds = u8::try_from(options.runs(100)).unwrap_or(100);
-    let output = vm
-        .command("/tmp/bench.wasm")
-        .output_with_input(&[rounds])
-        .map_err(|error| error.to_string())?;
+    let output = vm.command("/tmp/bench.wasm").output_with_input(&[rounds]).map_err(|error| error.to_string())?;
     if !output.status.success() {
         return Err(format!("{:?}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
     }

@@ -202,7 +202,9 @@ fn compile(
                     return Ok(machine);
                 }
             }
-            Err(error) => tracing::warn!(%error, "compiled code could not be kept: it will be compiled again next time"),
+            Err(error) => {
+                tracing::warn!(%error, "compiled code could not be kept: it will be compiled again next time")
+            }
         }
     }
     // SAFETY: the bytes come from this engine's own compiler.
@@ -221,7 +223,8 @@ fn check_exports(machine: &Machine) -> Result<(), String> {
         Some(ExternType::Func(start)) if start.params().len() == 0 && start.results().len() == 0 => Ok(()),
         Some(_) => Err("its '_start' is no function without parameters and results".into()),
         None if module.get_export("_initialize").is_some() => {
-            Err("it is a WASI reactor (it exports '_initialize'): a library to be called, not a program to be run".into())
+            Err("it is a WASI reactor (it exports '_initialize'): a library to be called, not a program to be run"
+                .into())
         }
         None => Err("it is no program: it exports no '_start' function".into()),
     }
