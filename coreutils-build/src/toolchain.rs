@@ -11,8 +11,7 @@ use crate::command::{ask, first_of, run};
 use crate::{Ctx, Error, Result};
 
 /// Debian's packages that build guests.
-const DEBIAN_PACKAGES: &[&str] =
-    &["rustc-web", "rust-web-src", "clang-22", "lld-22", "llvm-22", "libclang-rt-22-dev"];
+const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "rust-web-src", "clang-22", "lld-22", "llvm-22", "libclang-rt-22-dev"];
 
 /// A compiler and the library source that belongs to it.
 #[derive(Clone, Debug)]

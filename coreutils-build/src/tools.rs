@@ -110,9 +110,9 @@ fn registry_source(ctx: &Ctx<'_>, name: &str, version: &str) -> Result<PathBuf> 
         fs::write(&path, text).map_err(|error| Error::io("write", &path, error))?;
     }
     run(name, Command::new("cargo").arg("fetch").current_dir(&dir))?;
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"))
-    });
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
     let sources = home.ok_or_else(|| Error::new("neither CARGO_HOME nor HOME is set"))?.join("registry/src");
     let registries = fs::read_dir(&sources).map_err(|error| Error::io("list", &sources, error))?;
     registries
