@@ -276,7 +276,7 @@ impl Memfs {
     }
 
     /// Reads into a new vector of exactly what there is: what a component answers, without zeroing or copying more than that.
-    #[cfg_attr(not(target_family = "wasm"), expect(dead_code))]
+    #[cfg(all(target_family = "wasm", feature = "component"))]
     pub(crate) fn read_vec(&self, node: Node, handle: u64, offset: u64, length: usize) -> Result<Vec<u8>, Errno> {
         let size = self.getattr(node)?.size;
         let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);

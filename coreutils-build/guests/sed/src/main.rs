@@ -1,0 +1,5 @@
+//! uutils sed.
+
+fn main() {
+    std::process::exit(sed::sed::uumain(std::env::args_os()));
+}

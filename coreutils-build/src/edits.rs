@@ -1,0 +1,109 @@
+//! Small, checked changes to other people's source: new files, and replacements at anchors.
+//!
+//! A change is described in a TOML file beside the new files. An anchor that is missing or not unique stops the build:
+//! a source that moved on must be looked at, not guessed at.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::{Error, Result};
+
+/// The changes one `edits.toml` describes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Edits {
+    #[serde(default)]
+    add: Vec<Add>,
+    #[serde(default)]
+    edit: Vec<Edit>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Add {
+    source: String,
+    to: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    why: String,
+    file: String,
+    anchor: String,
+    replacement: String,
+}
+
+/// Applies `dir/edits.toml`, whose added files lie in `dir`, to the source tree at `tree`.
+pub(crate) fn apply(dir: &Path, tree: &Path) -> Result<()> {
+    let description = dir.join("edits.toml");
+    let text = read(&description)?;
+    let edits: Edits =
+        toml::from_str(&text).map_err(|error| Error::new(format!("{}: {error}", description.display())))?;
+    for add in &edits.add {
+        let to = tree.join(&add.to);
+        if to.exists() {
+            return Err(Error::new(format!("{} exists already: std has grown a file of that name", to.display())));
+        }
+        write(&to, &read(&dir.join(&add.source))?)?;
+    }
+    for edit in &edits.edit {
+        let path = tree.join(&edit.file);
+        let changed = replace_once(&read(&path)?, &edit.anchor, &edit.replacement).map_err(|found| {
+            Error::new(format!(
+                "{}: the anchor of the edit \"{}\" occurs {found} times instead of once; \
+                 the source has changed, so {} must be brought up to it",
+                path.display(),
+                edit.why,
+                description.display()
+            ))
+        })?;
+        write(&path, &changed)?;
+    }
+    Ok(())
+}
+
+/// Replaces the single occurrence of `anchor`; answers how many there are when that is not one. A TOML text block that
+/// starts with a line break has lost it, so anchors are compared without the one that may end them.
+fn replace_once(text: &str, anchor: &str, replacement: &str) -> std::result::Result<String, usize> {
+    let anchor = anchor.trim_end_matches('\n');
+    match text.matches(anchor).count() {
+        1 if !anchor.is_empty() => Ok(text.replacen(anchor, replacement.trim_end_matches('\n'), 1)),
+        found => Err(found),
+    }
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|error| Error::io("read", path, error))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(|error| Error::io("write", path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_anchor_must_occur_exactly_once() {
+        assert_eq!(replace_once("a b c", "b\n", "x\n"), Ok("a x c".to_owned()));
+        assert_eq!(replace_once("a b b", "b", "x"), Err(2));
+        assert_eq!(replace_once("a", "b", "x"), Err(0));
+        assert!(replace_once("a", "", "x").is_err());
+    }
+
+    #[test]
+    fn a_missing_anchor_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        fs::create_dir(&tree).unwrap();
+        fs::write(tree.join("f.rs"), "fn a() {}").unwrap();
+        let toml = "[[edit]]\nwhy = \"tests\"\nfile = \"f.rs\"\nanchor = \"fn b()\"\nreplacement = \"\"\n";
+        fs::write(dir.path().join("edits.toml"), toml).unwrap();
+        let message = apply(dir.path(), &tree).unwrap_err().to_string();
+        assert!(message.contains("\"tests\" occurs 0 times"), "{message}");
+    }
+}

@@ -1,0 +1,144 @@
+//! Inodes: what the kernel holds of a backend's nodes, and the count that it owes back.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+
+use super::Mount;
+use crate::Errno;
+use crate::backend::{AttributeChanges, Attributes, Filesystem, Node, NodeKind};
+use crate::process::Pipe;
+
+/// One node of a mounted filesystem, while the kernel holds it.
+pub struct Inode {
+    mount: Arc<Mount>,
+    node: Node,
+    kind: NodeKind,
+    device: u64,
+    lookups: AtomicU64,
+    mode: AtomicU32,
+    uid: AtomicU32,
+    gid: AtomicU32,
+    /// Held while a write appends, so that two appends never land on the same offset.
+    pub(crate) append: Mutex<()>,
+    /// The pipe behind a FIFO, made when it is first opened.
+    pub(crate) fifo: OnceLock<Arc<Pipe>>,
+}
+
+/// What permission checks need to know of an inode.
+#[derive(Clone, Copy, Debug)]
+pub struct Permissions {
+    /// The low 12 bits of `st_mode`.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+impl Inode {
+    /// The inode for an answer of the backend that counted as one lookup.
+    pub(super) fn of(mount: &Arc<Mount>, attributes: &Attributes) -> Result<Arc<Inode>, Errno> {
+        if attributes.node == 0 {
+            return Err(Errno::Io);
+        }
+        let mut table = mount.inodes.lock();
+        if let Some(inode) = table.get(&attributes.node).and_then(std::sync::Weak::upgrade) {
+            inode.lookups.fetch_add(1, Relaxed);
+            if inode.kind != attributes.kind {
+                // The backend gave the number of a living node to another file. Nothing that is built on it can be right.
+                return Err(Errno::Stale);
+            }
+            inode.remember(attributes);
+            return Ok(inode);
+        }
+        let inode = Arc::new(Inode {
+            mount: mount.clone(),
+            node: attributes.node,
+            kind: attributes.kind,
+            device: attributes.device,
+            lookups: AtomicU64::new(1),
+            mode: AtomicU32::new(attributes.mode & 0o7777),
+            uid: AtomicU32::new(attributes.uid),
+            gid: AtomicU32::new(attributes.gid),
+            append: Mutex::new(()),
+            fifo: OnceLock::new(),
+        });
+        table.insert(attributes.node, Arc::downgrade(&inode));
+        Ok(inode)
+    }
+
+    fn remember(&self, attributes: &Attributes) {
+        self.mode.store(attributes.mode & 0o7777, Relaxed);
+        self.uid.store(attributes.uid, Relaxed);
+        self.gid.store(attributes.gid, Relaxed);
+    }
+
+    /// The mount it is on.
+    pub fn mount(&self) -> &Arc<Mount> {
+        &self.mount
+    }
+
+    /// The backend.
+    pub(crate) fn fs(&self) -> &dyn Filesystem {
+        &*self.mount.fs
+    }
+
+    /// Its number.
+    pub fn node(&self) -> Node {
+        self.node
+    }
+
+    /// What it is; fixed for its life.
+    pub fn kind(&self) -> NodeKind {
+        self.kind
+    }
+
+    /// The device number of a device node.
+    pub fn device(&self) -> u64 {
+        self.device
+    }
+
+    /// Whether it is a directory.
+    pub fn is_dir(&self) -> bool {
+        self.kind == NodeKind::Directory
+    }
+
+    /// Mode and owner, as last told by the backend. Every walk and every `stat` on a filesystem that others change asks anew.
+    pub fn permissions(&self) -> Permissions {
+        Permissions { mode: self.mode.load(Relaxed), uid: self.uid.load(Relaxed), gid: self.gid.load(Relaxed) }
+    }
+
+    /// Asks the backend for the attributes.
+    pub fn attributes(&self) -> Result<Attributes, Errno> {
+        let attributes = self.fs().getattr(self.node)?;
+        if attributes.kind != self.kind {
+            return Err(Errno::Stale);
+        }
+        self.remember(&attributes);
+        Ok(attributes)
+    }
+
+    /// Changes attributes. Errors: `EROFS`, and the backend's.
+    pub fn change(&self, changes: &AttributeChanges) -> Result<Attributes, Errno> {
+        self.mount.check_writable()?;
+        let attributes = self.fs().setattr(self.node, changes)?;
+        self.remember(&attributes);
+        Ok(attributes)
+    }
+}
+
+impl Drop for Inode {
+    fn drop(&mut self) {
+        let mut table = self.mount.inodes.lock();
+        // Another inode may have taken the place while this one was on its way out.
+        if table.get(&self.node).is_some_and(|entry| entry.strong_count() == 0) {
+            table.remove(&self.node);
+        }
+        drop(table);
+        if self.node != self.mount.info.root {
+            self.mount.fs.forget(self.node, self.lookups.load(Relaxed));
+        }
+    }
+}

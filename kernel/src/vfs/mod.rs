@@ -1,0 +1,126 @@
+//! The filesystem as guests see it: one tree of names over mounted backends, and one resolver.
+//!
+//! A [`Dentry`] is a name, an [`Inode`] a file, a [`Mount`] a backend. The resolver (`resolve.rs`) walks; `tree.rs` changes the tree; files that are open belong to
+//! [`process`](crate::process). `/dev` and `/proc` are filesystems of the kernel's own.
+
+mod dentry;
+pub(crate) mod devfs;
+mod inode;
+mod mount;
+pub(crate) mod procfs;
+mod resolve;
+mod special;
+mod tree;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+pub use dentry::Dentry;
+pub use inode::{Inode, Permissions};
+pub use mount::{Mount, MountOptions};
+pub use resolve::{Access, End, Found, PATH_BYTES_MAX, SYMLINKS_MAX, WalkFlags, Walker};
+pub(crate) use special::{Jump, Special};
+pub(crate) use tree::{New, Opened};
+
+use crate::Errno;
+use crate::backend::Filesystem;
+use crate::limits::{Accountant, Limit};
+use mount::{MountTable, Mounted};
+
+/// The tree of one VM.
+pub struct Vfs {
+    root: Arc<Dentry>,
+    mounts: MountTable,
+    /// Held while a directory moves, so that two moves never make a cycle.
+    rename: Mutex<()>,
+    /// The entries that are remembered though nobody uses them, oldest first.
+    remembered: Mutex<VecDeque<Weak<Dentry>>>,
+    accountant: Arc<Accountant>,
+}
+
+impl Vfs {
+    /// A tree whose root is `fs`.
+    pub fn new(fs: Arc<dyn Filesystem>, options: MountOptions, accountant: Arc<Accountant>) -> Result<Self, Errno> {
+        let charge = accountant.charge(Limit::Mounts, 1)?;
+        let (_, root) = Mount::new(fs, options, None, None, charge)?;
+        Ok(Self {
+            root,
+            mounts: MountTable::default(),
+            rename: Mutex::new(()),
+            remembered: Mutex::default(),
+            accountant,
+        })
+    }
+
+    /// The root directory.
+    pub fn root(&self) -> Arc<Dentry> {
+        self.root.clone()
+    }
+
+    fn is_root(&self, place: &Arc<Dentry>) -> bool {
+        Arc::ptr_eq(place, &self.root)
+    }
+
+    /// Mounts a filesystem on a directory. Errors: `ENOTDIR`, `EBUSY`, `ENOSPC` (too many mounts), and `EIO` when the backend's root is no directory.
+    pub fn mount(&self, point: &Arc<Dentry>, fs: Arc<dyn Filesystem>, options: MountOptions) -> Result<(), Errno> {
+        self.mount_special(point, fs, options, None)
+    }
+
+    pub(crate) fn mount_special(
+        &self,
+        point: &Arc<Dentry>,
+        fs: Arc<dyn Filesystem>,
+        options: MountOptions,
+        special: Option<Arc<dyn Special>>,
+    ) -> Result<(), Errno> {
+        if !point.inode().is_dir() {
+            return Err(Errno::Notdir);
+        }
+        let charge = self.accountant.charge(Limit::Mounts, 1)?;
+        let (mount, root) = Mount::new(fs, options, Some(point.clone()), special, charge)?;
+        self.mounts.insert(point, Mounted { mount, root })
+    }
+
+    /// Takes the mount whose root is `root` away; open files on it go on. Errors: `EINVAL` when it is no mount's root or the VM's.
+    pub fn unmount(&self, root: &Arc<Dentry>) -> Result<(), Errno> {
+        let point = root.inode().mount().covers.clone().filter(|_| root.is_mount_root()).ok_or(Errno::Inval)?;
+        self.mounts.remove(&point).map(drop).ok_or(Errno::Inval)
+    }
+
+    /// One line per mount, as `/proc/mounts` has them (proc_pid_mounts(5)).
+    pub(crate) fn mounts_text(&self) -> String {
+        let line = |path: &str, mount: &Mount| {
+            let access = if mount.read_only() { "ro" } else { "rw" };
+            format!("{kind} {path} {kind} {access} 0 0\n", kind = mount.info().kind)
+        };
+        let mut text = line("/", self.root.inode().mount());
+        for mounted in self.mounts.all() {
+            if let Some(path) = mounted.mount.covers.as_ref().and_then(|point| self.path_of(point).ok()) {
+                // Blanks in paths are octal escapes there.
+                let path =
+                    path.replace('\\', "\\134").replace(' ', "\\040").replace('\t', "\\011").replace('\n', "\\012");
+                text.push_str(&line(&path, &mounted.mount));
+            }
+        }
+        text
+    }
+
+    /// Keeps an entry for later walks, and forgets the oldest ones past the limit.
+    fn remember(&self, entry: &Arc<Dentry>) {
+        let max = usize::try_from(self.accountant.max(Limit::CachedEntries)).unwrap_or(usize::MAX);
+        let mut oldest = None;
+        let mut remembered = self.remembered.lock();
+        remembered.push_back(Arc::downgrade(entry));
+        if remembered.len() > max {
+            oldest = remembered.pop_front();
+        }
+        drop(remembered);
+        if let Some(entry) = oldest.and_then(|entry| entry.upgrade())
+            && !entry.evict()
+        {
+            self.remembered.lock().push_back(Arc::downgrade(&entry));
+        }
+    }
+}

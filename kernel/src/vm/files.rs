@@ -1,0 +1,68 @@
+//! The VM's files, for the embedder. These go the way that guests' calls go.
+
+use super::Vm;
+use crate::Errno;
+use crate::syscall::types::{FileStatus, OpenFlags, PathFlags};
+use crate::syscall::{descriptor, fs};
+
+/// How much is read at a time.
+const CHUNK_BYTES: usize = 256 << 10;
+
+impl Vm {
+    /// Reads a whole file. Errors: those of `open` and `read`.
+    pub fn read_file(&self, path: &str) -> Result<Vec<u8>, Errno> {
+        let task = self.embedder();
+        self.with_open(path, OpenFlags::READ, 0, |fd| {
+            let mut bytes = Vec::new();
+            loop {
+                let start = bytes.len();
+                bytes.resize(start + CHUNK_BYTES, 0);
+                let count = task.blocking(|| descriptor::read(task, fd, &mut bytes[start..]))?;
+                bytes.truncate(start + count);
+                if count == 0 {
+                    return Ok(bytes);
+                }
+            }
+        })
+    }
+
+    /// Writes a whole file, making it with `mode` or replacing what it holds. Errors: those of `open` and `write`.
+    pub fn write_file(&self, path: &str, bytes: &[u8], mode: u32) -> Result<(), Errno> {
+        let task = self.embedder();
+        let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE;
+        self.with_open(path, flags, mode, |fd| {
+            let mut rest = bytes;
+            while !rest.is_empty() {
+                let count = task.blocking(|| descriptor::write(task, fd, rest))?;
+                rest = &rest[count..];
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes a directory. Errors: those of mkdir(2).
+    pub fn make_dir(&self, path: &str, mode: u32) -> Result<(), Errno> {
+        let task = self.embedder();
+        task.blocking(|| fs::mkdir(task, None, path, mode))
+    }
+
+    /// stat(2). Errors: those of a path walk.
+    pub fn stat(&self, path: &str) -> Result<FileStatus, Errno> {
+        let task = self.embedder();
+        task.blocking(|| fs::stat(task, None, path, PathFlags::FOLLOW))
+    }
+
+    fn with_open<T>(
+        &self,
+        path: &str,
+        flags: OpenFlags,
+        mode: u32,
+        act: impl FnOnce(u32) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let task = self.embedder();
+        let fd = task.blocking(|| fs::open(task, None, path, flags | OpenFlags::CLOSE_ON_EXEC, mode))?;
+        let result = act(fd);
+        let closed = task.blocking(|| descriptor::close(task, fd));
+        result.and_then(|value| closed.map(|()| value))
+    }
+}

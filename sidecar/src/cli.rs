@@ -1,0 +1,166 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::values::{self, MountPoint, Variable};
+
+/// Exit code of a wrong command line.
+pub const USAGE: u8 = 2;
+
+#[derive(Debug, Parser)]
+#[command(name = "eyot", version, about, long_about = LONG, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const LONG: &str = "\
+Runs untrusted WebAssembly, JavaScript and shell programs in a virtual machine inside this process.
+
+A program sees only the VM's own files and what --mount gives it: no host file, socket, process or variable.";
+
+const EXAMPLES: &str = "\
+Examples:
+  eyot run app.wasm input.txt                      a WASI program (0.1 module or 0.2 component)
+  eyot run app.js --mount /data=host:./data:ro     a Node-style script, with a host directory to read
+  eyot sh -c 'seq 3 | sort -r'                     the VM's own shell
+  eyot exec ls -l /                                a program of the VM
+  eyot sh --mount /m=component:memfs.wasm          a mount that a plug-in serves
+
+Exit code: the program's own; 128+N when signal N ended it; 124 after --timeout; 126 when it can't be
+executed; 127 when it isn't there; 2 for a wrong command line; 1 when the VM can't be set up.
+
+Environment: EYOT_HOME (base image and libraries), EYOT_CACHE (machine code). See `eyot info`.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a program of the host: a WebAssembly module or component, or a script
+    #[command(after_help = RUN_HELP)]
+    Run {
+        #[command(flatten)]
+        vm: VmOptions,
+        /// The program: a file of the host, or a path of the VM below one of the mounts
+        program: PathBuf,
+        /// Its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run the VM's shell
+    #[command(after_help = SH_HELP)]
+    Sh {
+        #[command(flatten)]
+        vm: VmOptions,
+        /// Run this command line instead of reading standard input
+        #[arg(short = 'c', value_name = "CMD", allow_hyphen_values = true)]
+        command: Option<String>,
+        /// A script of the VM and its arguments; with -c: `$0`, `$1`, ...
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run a program of the VM, looked for along its PATH
+    #[command(after_help = EXEC_HELP)]
+    Exec {
+        #[command(flatten)]
+        vm: VmOptions,
+        /// The program: a name, or a path of the VM
+        program: String,
+        /// Its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Show where eyot finds its base image, libraries and caches
+    Info {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  eyot completions bash > ~/.local/share/bash-completion/completions/eyot")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Compile every program of the base image into the machine-code cache
+    #[command(hide = true)]
+    Warm,
+}
+
+const RUN_HELP: &str = "\
+The program's file is put into the VM read-only as /mnt/program/NAME, and nothing else of the host with it. For a script that
+is its directory, so that require('./other') and node_modules work as they do for node; when a package.json lies in a
+directory above it (below your home directory), it is that directory.
+
+Examples:
+  eyot run hello.wasm
+  eyot run count.js /src --mount /src=host:.:ro
+  eyot run --timeout 10s --memory 256M untrusted.wasm < input > output";
+
+const SH_HELP: &str = "\
+Examples:
+  eyot sh                                       interactive
+  eyot sh -c 'find /src -name \"*.rs\" | wc -l' --mount /src=host:.:ro
+  echo 'echo $((6*7))' | eyot sh";
+
+const EXEC_HELP: &str = "\
+Examples:
+  eyot exec ls -l /
+  eyot exec --mount /src=host:.:ro grep -rn TODO /src";
+
+/// What every VM can be given.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "The VM")]
+pub struct VmOptions {
+    /// Mount something at a directory of the VM: memfs, component:FILE, host:DIR or host:DIR:ro
+    #[arg(long = "mount", value_name = "GUEST=SPEC", value_parser = values::mount)]
+    pub mounts: Vec<MountPoint>,
+    /// Set a variable; a NAME alone passes the host's value on
+    #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = values::variable)]
+    pub env: Vec<Variable>,
+    /// The directory to start in
+    #[arg(long, value_name = "DIR", default_value = "/home/user", value_parser = values::absolute)]
+    pub cwd: String,
+    /// End everything in the VM after this long: 90, 1.5s, 200ms, 5m, 1h
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub timeout: Option<Duration>,
+    /// Memory of all programs together: 512M, 2G, or bytes
+    #[arg(long, value_name = "SIZE", value_parser = values::size_bytes)]
+    pub memory: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_may_follow_the_program_only_before_its_arguments() {
+        let cli = Cli::try_parse_from(["eyot", "run", "--cwd", "/tmp", "a.js", "--timeout", "3"]).unwrap();
+        let Command::Run { vm, args, .. } = cli.command else { panic!("not run") };
+        assert_eq!(vm.cwd, "/tmp");
+        assert_eq!(args, ["--timeout", "3"], "what follows the program is the program's");
+    }
+
+    #[test]
+    fn sh_takes_its_options_around_the_command() {
+        let cli = Cli::try_parse_from(["eyot", "sh", "-c", "echo hi", "--timeout", "3"]).unwrap();
+        let Command::Sh { vm, command, args } = cli.command else { panic!("not sh") };
+        assert_eq!((command.as_deref(), vm.timeout), (Some("echo hi"), Some(Duration::from_secs(3))));
+        assert!(args.is_empty());
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_the_reason() {
+        let error = Cli::try_parse_from(["eyot", "sh", "--mount", "/m=ftp:x"]).unwrap_err();
+        assert_eq!(error.exit_code(), i32::from(USAGE));
+        assert!(error.to_string().contains("unknown mount type `ftp`"), "{error}");
+    }
+}

@@ -1,0 +1,155 @@
+//! `cargo xtask setup`: every step of making a machine ready, in order, each skipped when its result is there.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use eyot_coreutils_build as guests;
+
+use crate::apt;
+use crate::build;
+use crate::cache::Cache;
+use crate::command::{Run, find_program};
+use crate::failure::{Failure, Result};
+use crate::home;
+use crate::places::Places;
+use crate::ui::{Step, Ui};
+use crate::v8::{self, Choice, V8};
+
+/// What the other commands work with.
+#[derive(Debug)]
+pub struct Ready {
+    /// Where things are.
+    pub places: Places,
+    /// Where progress goes.
+    pub ui: Ui,
+    /// Whether JavaScript is there.
+    pub v8: V8,
+    /// The in-memory filesystem as a component.
+    pub memfs: PathBuf,
+}
+
+/// Sets the machine up.
+pub fn run(choice: Choice) -> Result<Ready> {
+    let ui = Ui::new();
+    let places = Places::find()?;
+    ui.say(format!("setting up (cache: {})", places.cache.display()));
+    let cache = Cache::lock(&places.cache, &ui)?;
+    basics()?;
+    let mut v8 = v8::resolve(&places, &cache, &ui, choice)?;
+    let node = if v8.is_ready() {
+        match node_library(&places, &cache, &ui) {
+            Ok(artefact) => Some(artefact),
+            Err(failure) => {
+                v8 = V8::Missing(failure);
+                None
+            }
+        }
+    } else {
+        None
+    };
+    guest_compilers(&places, &ui)?;
+    let image = base_image(&places, &ui)?;
+    let memfs = build::memfs_component(&places, &cache, &ui, &plain_sysroot(&places, &ui)?)?;
+    build::eyot(&places, &ui, &v8)?;
+    home::fill(&places, &[("base.img", Some(image)), ("memfs.wasm", Some(memfs.clone())), ("node.bin", node)])?;
+    warm(&places, &ui)?;
+    if let V8::Missing(failure) = &v8 {
+        ui.say(failure.line());
+    }
+    Ok(Ready { places, ui, v8, memfs })
+}
+
+/// What nothing can be done without.
+fn basics() -> Result<()> {
+    for (program, package) in [("cc", "gcc and libc6-dev"), ("python3", "python3 and python3-pip")] {
+        if find_program(program).is_none() {
+            return Err(Failure::new(
+                "cannot set this machine up",
+                format!("there is no `{program}` in PATH"),
+                format!("install it (Debian: {package}) and run the same command again"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The compilers of guests, where Debian's packages are how to have them. Elsewhere the recipes say what they miss.
+fn guest_compilers(places: &Places, ui: &Ui) -> Result<()> {
+    let step = ui.step("guest compilers");
+    if find_program("apt-get").is_none() {
+        step.skipped("not a Debian system: whatever is in PATH");
+        return Ok(());
+    }
+    apt::need(&apt::GUEST_COMPILERS, &step, &places.log("apt"))?;
+    step.skipped("installed");
+    Ok(())
+}
+
+/// Node's JavaScript library; without npm there is no JavaScript, and that is said.
+fn node_library(places: &Places, cache: &Cache, ui: &Ui) -> Result<PathBuf> {
+    let step = ui.step("Node's library");
+    let made = crate::node::artefact(places, cache, &step);
+    match made {
+        Ok(artefact) => {
+            step.done("ready");
+            Ok(artefact)
+        }
+        Err(failure) => {
+            step.missing(&failure.line());
+            Err(failure)
+        }
+    }
+}
+
+struct Notes<'a>(&'a Mutex<Step>);
+
+impl guests::Progress for Notes<'_> {
+    fn step(&self, what: &str) {
+        if let Ok(step) = self.0.lock() {
+            step.note(what);
+        }
+    }
+}
+
+fn with_guests<T>(
+    places: &Places,
+    ui: &Ui,
+    name: &str,
+    work: impl FnOnce(&guests::Ctx<'_>) -> guests::Result<T>,
+) -> Result<T> {
+    let step = Mutex::new(ui.step(name));
+    let jobs = std::thread::available_parallelism().map_or(2, usize::from);
+    let made = work(&guests::Ctx { cache: places.cache.join("guests"), jobs, progress: &Notes(&step) });
+    let step = step.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    match made {
+        Ok(value) => {
+            step.done("ready");
+            Ok(value)
+        }
+        Err(error) => Err(Failure::new(
+            format!("{name}: cannot be built"),
+            error,
+            "mend its cause and run the same command again; it goes on where it stopped",
+        )),
+    }
+}
+
+fn base_image(places: &Places, ui: &Ui) -> Result<PathBuf> {
+    with_guests(places, ui, "base image (shell and tools)", guests::image)
+}
+
+fn plain_sysroot(places: &Places, ui: &Ui) -> Result<guests::Sysroot> {
+    with_guests(places, ui, "standard library for plug-ins", |ctx| guests::sysroot(ctx, "wasm32-unknown-unknown"))
+}
+
+/// Fills the machine-code cache, so that no command has to wait for a compiler.
+fn warm(places: &Places, ui: &Ui) -> Result<()> {
+    let step = ui.step("machine code of the tools");
+    Run::new(places.eyot())
+        .arg("warm")
+        .env("EYOT_CACHE", &places.cache)
+        .fix("run `target/release/eyot doctor` to see what the command finds")
+        .quiet(&step, &places.log("warm"))?;
+    step.done("in the cache");
+    Ok(())
+}
