@@ -13,6 +13,7 @@ mod error;
 mod exports;
 mod filesystem;
 mod load;
+mod watch;
 
 pub use error::PluginError;
 pub use filesystem::PluginFilesystem;
