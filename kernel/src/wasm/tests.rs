@@ -1,0 +1,1 @@
+//! Whole programs, in WAT, run in a VM.
