@@ -38,6 +38,12 @@ pub(super) struct CodeCache {
     engine: String,
 }
 
+/// An entry that was found whole and ours.
+pub(super) struct Entry {
+    pub(super) file: File,
+    pub(super) path: PathBuf,
+}
+
 /// Why an entry was not used.
 #[derive(Debug)]
 pub(super) enum Unusable {
@@ -66,7 +72,7 @@ impl CodeCache {
     }
 
     /// The entry for a content, open, checked.
-    pub(super) fn load(&self, hash: &ContentHash) -> Result<File, Unusable> {
+    pub(super) fn load(&self, hash: &ContentHash) -> Result<Entry, Unusable> {
         let path = self.path(hash);
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
         let file = match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(&path) {
@@ -75,7 +81,7 @@ impl CodeCache {
             Err(error) => return Err(Unusable::Broken(error.to_string())),
         };
         match check(&file) {
-            Ok(()) => Ok(file),
+            Ok(()) => Ok(Entry { file, path }),
             Err(reason) => Err(Unusable::Broken(reason)),
         }
     }
@@ -219,7 +225,7 @@ mod tests {
         let (_dir, cache) = cache();
         assert!(matches!(cache.load(&HASH), Err(Unusable::Absent)));
         cache.store(&HASH, &[1; 10]).unwrap();
-        assert_eq!(cache.load(&HASH).unwrap().metadata().unwrap().len(), 10 + TRAILER_BYTES as u64);
+        assert_eq!(cache.load(&HASH).unwrap().file.metadata().unwrap().len(), 10 + TRAILER_BYTES as u64);
         cache.store(&HASH, &[2; 1_000_000]).unwrap();
         assert!(cache.load(&HASH).is_ok());
         cache.discard(&HASH);

@@ -1,6 +1,6 @@
 //! How a host function is called: the guest's memory, the calling task, and what an answer or a wait becomes.
 //!
-//! A host function is a plain function from [`Call`] and its arguments to a `SysResult`. [`plain`] runs one that never waits; [`waiting`] runs one that
+//! A host function is a plain function from [`Call`] and its arguments to a `SysResult`. [`run_plain`] runs one that never waits; [`run_waiting`] runs one that
 //! may, without allocating anything of its own unless it does wait.
 
 use std::future::Future;
@@ -146,7 +146,7 @@ pub(super) fn failure(task: &Task, errno: Errno) -> Result<u32, wasmtime::Error>
 }
 
 /// Runs a host function that never waits.
-pub(super) fn plain(
+pub(super) fn run_plain(
     caller: &mut Caller<'_, Guest>,
     function: impl Fn(&mut Call<'_>) -> SysResult<()>,
 ) -> Result<u32, wasmtime::Error> {
@@ -161,7 +161,7 @@ pub(super) fn plain(
 }
 
 /// Runs a host function that may wait: again after each wait, until it is done or the task was killed.
-pub(super) fn waiting<'a, F>(mut caller: Caller<'a, Guest>, function: F) -> Reply<'a>
+pub(super) fn run_waiting<'a, F>(mut caller: Caller<'a, Guest>, function: F) -> Reply<'a>
 where
     F: Fn(&mut Call<'_>) -> SysResult<()> + Send + 'a,
 {
@@ -187,7 +187,7 @@ where
 macro_rules! plain {
     ($linker:ident, $module:expr, $name:literal, $function:path, ($($argument:ident: $type:ty),*)) => {
         $linker.func_wrap($module, $name, |mut caller: ::wasmtime::Caller<'_, $crate::wasm::process::Guest>, $($argument: $type),*| {
-            $crate::wasm::call::plain(&mut caller, |call| $function(call, $($argument),*))
+            $crate::wasm::call::run_plain(&mut caller, |call| $function(call, $($argument),*))
         })?
     };
 }
@@ -199,7 +199,7 @@ macro_rules! waiting {
             $module,
             $name,
             |caller: ::wasmtime::Caller<'_, $crate::wasm::process::Guest>, ($($argument,)*): ($($type,)*)| {
-                $crate::wasm::call::waiting(caller, move |call| $function(call, $($argument),*))
+                $crate::wasm::call::run_waiting(caller, move |call| $function(call, $($argument),*))
             },
         )?
     };

@@ -31,7 +31,7 @@ const ACTIONS_MAX: u32 = 4096;
 
 pub(super) fn add_to_linker(linker: &mut HostLinker) -> Result<(), wasmtime::Error> {
     linker.func_wrap(PROCESS, "spawn", |mut caller: Caller<'_, Guest>, args: u32, size: u32, pid: u32| {
-        call::plain(&mut caller, |call| spawn(call, args, size, pid))
+        call::run_plain(&mut caller, |call| spawn(call, args, size, pid))
     })?;
     linker.func_wrap(PROCESS, "exec", exec)?;
     waiting!(linker, PROCESS, "wait", wait, (pid: i32, flags: u32, out: u32));

@@ -1,7 +1,6 @@
 //! Program images: checked, compiled and linked once, and found again by file or by content.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use wasmtime::component::Component;
 use wasmtime::{Engine, ExternType, InstancePre, Module};
 
 use super::Shared;
-use super::cache::{CodeCache, ContentHash, Unusable};
+use super::cache::{CodeCache, ContentHash, Entry, Unusable};
 use super::component::ComponentPre;
 use super::engine::{TIERS, Tier};
 use super::process::Guest;
@@ -156,7 +155,7 @@ fn kind_of(bytes: &[u8]) -> Result<Kind, String> {
 
 fn from_cache(cache: &CodeCache, engine: &Engine, kind: Kind, hash: &ContentHash) -> Option<Machine> {
     let reason = match cache.load(hash) {
-        Ok(file) => match deserialize(engine, kind, file) {
+        Ok(entry) => match deserialize(engine, kind, entry) {
             Ok(machine) => return Some(machine),
             Err(error) => format!("{error:#}"),
         },
@@ -168,13 +167,13 @@ fn from_cache(cache: &CodeCache, engine: &Engine, kind: Kind, hash: &ContentHash
     None
 }
 
-fn deserialize(engine: &Engine, kind: Kind, file: File) -> Result<Machine, wasmtime::Error> {
+fn deserialize(engine: &Engine, kind: Kind, entry: Entry) -> Result<Machine, wasmtime::Error> {
     // SAFETY: `CodeCache::load` opened a file that only this user can have written, in a directory that only this user can
     // change, whose name holds this engine's hash, and which is as long as it was when it was written.
     unsafe {
         match kind {
-            Kind::Module => Module::deserialize_open_file(engine, file).map(Machine::Module),
-            Kind::Component => Component::deserialize_open_file(engine, file).map(Machine::Component),
+            Kind::Module => Module::deserialize_open_file(engine, entry.file).map(Machine::Module),
+            Kind::Component => Component::deserialize_file(engine, &entry.path).map(Machine::Component),
         }
     }
 }

@@ -41,12 +41,6 @@ pub(super) enum Stop {
     Exec,
 }
 
-impl From<Stop> for wasmtime::Error {
-    fn from(stop: Stop) -> Self {
-        wasmtime::Error::new(stop)
-    }
-}
-
 /// A loaded image that will run once.
 pub(super) struct WasmProgram {
     pub(super) shared: Arc<Shared>,

@@ -85,7 +85,7 @@ pub(super) fn clock_time_get(call: &mut Call<'_>, id: u32, _precision: u64, out:
 
 pub(super) fn random_get(mut caller: Caller<'_, Guest>, pointer: u32, length: u32) -> Reply<'_> {
     if length <= RANDOM_CHUNK_BYTES {
-        let result = super::super::call::plain(&mut caller, |call| {
+        let result = super::super::call::run_plain(&mut caller, |call| {
             let buffer = call.memory.slice_mut(pointer, length)?;
             syscall::random::fill(call.task, buffer)
         });
@@ -95,7 +95,7 @@ pub(super) fn random_get(mut caller: Caller<'_, Guest>, pointer: u32, length: u3
         let mut done = 0;
         while done < length {
             let chunk = (length - done).min(RANDOM_CHUNK_BYTES);
-            let code = super::super::call::plain(&mut caller, |call| {
+            let code = super::super::call::run_plain(&mut caller, |call| {
                 call.memory.check(pointer, length)?;
                 let buffer = call.memory.slice_mut(pointer + done, chunk)?;
                 syscall::random::fill(call.task, buffer)
