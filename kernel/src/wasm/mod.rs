@@ -17,6 +17,7 @@ mod core_abi;
 mod engine;
 mod image;
 mod p1;
+mod p2;
 mod process;
 mod ticker;
 mod trap;
