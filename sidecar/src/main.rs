@@ -1,6 +1,7 @@
 //! The command `eyot`: runs untrusted programs in a virtual machine inside this process.
 
 mod cli;
+mod executors;
 mod failure;
 mod home;
 mod info;

@@ -45,20 +45,20 @@ pub(crate) fn load(
         let image = read(inode, absolute).map_err(fail)?;
         let bytes: &[u8] = (*image.content.bytes).as_ref();
         let head = &bytes[..bytes.len().min(HEAD_BYTES)];
-        if interpreter.is_none() {
-            if let Some(line) = shebang(head).map_err(|errno| LoadError {
+        if interpreter.is_none()
+            && let Some(line) = shebang(head).map_err(|errno| LoadError {
                 errno,
                 message: format!("{path}: the #! line names no interpreter or is longer than {HEAD_BYTES} bytes"),
-            })? {
-                // `#! INTERPRETER [ARG]`: the arguments become INTERPRETER [ARG] PATH and the given ones after the first.
-                match line.interpreter.strip_prefix(EXECUTOR_PREFIX) {
-                    Some(name) => interpreter = Some(name.to_owned()),
-                    None => {
-                        let front = [Some(line.interpreter.clone()), line.argument, Some(path)];
-                        arguments = front.into_iter().flatten().chain(arguments.into_iter().skip(1)).collect();
-                        path = line.interpreter;
-                        continue;
-                    }
+            })?
+        {
+            // `#! INTERPRETER [ARG]`: the arguments become INTERPRETER [ARG] PATH and the given ones after the first.
+            match line.interpreter.strip_prefix(EXECUTOR_PREFIX) {
+                Some(name) => interpreter = Some(name.to_owned()),
+                None => {
+                    let front = [Some(line.interpreter.clone()), line.argument, Some(path)];
+                    arguments = front.into_iter().flatten().chain(arguments.into_iter().skip(1)).collect();
+                    path = line.interpreter;
+                    continue;
                 }
             }
         }

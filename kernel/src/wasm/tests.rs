@@ -1,1 +1,0 @@
-//! Whole programs, in WAT, run in a VM.
