@@ -136,7 +136,7 @@ fn load(shared: &Shared, path: &str, bytes: &[u8], hash: ContentHash) -> Result<
     check_exports(&machine).map_err(&noexec)?;
     let missing = missing_imports(tier, &machine);
     if !missing.is_empty() {
-        return Err(noexec(format!("it imports what Eyot does not provide: {}", missing.join(", "))));
+        return Err(noexec(format!("it imports '{}', which nothing here provides", missing.join("', '"))));
     }
     let first = link(tier, machine).map_err(|error| noexec(format!("it does not fit Eyot's interfaces: {error:#}")))?;
     Ok(Code { first, others: Mutex::new([const { None }; TIERS]) })
@@ -230,7 +230,7 @@ fn check_exports(machine: &Machine) -> Result<(), String> {
     }
 }
 
-/// The imports that nobody provides, as `module.function`.
+/// The imports that nobody provides: of a module as `module.function`, of a component as they are.
 fn missing_imports(tier: &Tier, machine: &Machine) -> Vec<String> {
     let module = match machine {
         Machine::Module(module) => module,

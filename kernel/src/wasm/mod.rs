@@ -23,7 +23,7 @@ mod ticker;
 mod trap;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};

@@ -150,7 +150,7 @@ fn preopen(task: &Task) {
 }
 
 impl Guest {
-    fn new(task: Arc<Task>) -> Self {
+    pub(super) fn new(task: Arc<Task>) -> Self {
         let per_process_bytes_max = task.accountant().max(Limit::MemoryBytesPerProcess);
         let usage = MemoryUsage { task: task.clone(), charge: None, last_bytes: 0, per_process_bytes_max };
         Self { task, memory: None, next: None, resources: super::p2::resource_table(), usage }
