@@ -191,5 +191,4 @@ fn wait_for_first(notes: Notes) {
     let wakers = notes.descriptors.into_iter().map(|(_, _, waker)| waker);
     let wakers = wakers.chain(notes.children.into_iter().map(|(_, waker)| waker));
     wakers.chain(notes.deadlines.into_iter().map(|(_, waker)| waker)).for_each(Waker::wake);
-    spool::wake();
 }
