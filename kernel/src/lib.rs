@@ -16,6 +16,7 @@ pub mod syscall;
 pub mod vfs;
 pub mod vm;
 pub mod wait;
+pub mod wasm;
 
 pub use backend::Errno;
 pub use vm::Vm;

@@ -84,9 +84,13 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
-    /// Compile every program of the base image into the machine-code cache
+    /// Make ahead of time what first runs would wait for: machine code, V8's startup snapshot
     #[command(hide = true)]
-    Warm,
+    Warm {
+        /// Only the snapshot
+        #[arg(long)]
+        snapshot: bool,
+    },
 }
 
 const RUN_HELP: &str = "\

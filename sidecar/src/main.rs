@@ -1,11 +1,13 @@
 //! The command `eyot`: runs untrusted programs in a virtual machine inside this process.
 
 mod cli;
+mod executors;
 mod failure;
 mod home;
 mod info;
 mod interpreter;
 mod island;
+mod node;
 mod program;
 mod session;
 mod signals;
@@ -51,7 +53,8 @@ fn act(command: Command) -> Result<u8, Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "eyot", &mut script);
             print(&String::from_utf8_lossy(&script))
         }
-        Command::Warm => warm::run(&home),
+        Command::Warm { snapshot: true } => warm::make_snapshot(&home),
+        Command::Warm { snapshot: false } => warm::run(&home),
     }
 }
 

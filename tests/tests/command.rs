@@ -30,7 +30,8 @@ fn bytes_are_bytes() {
     let bytes: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
     let sum = Eyot::new(["exec", "cksum"]).input(bytes.clone()).run();
     let file = Files::new().with("bytes", &bytes);
-    let here = std::process::Command::new("cksum").stdin(std::fs::File::open(file.path("bytes")).unwrap()).output().unwrap();
+    let here =
+        std::process::Command::new("cksum").stdin(std::fs::File::open(file.path("bytes")).unwrap()).output().unwrap();
     let numbers = |text: &str| text.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(numbers(sum.ok()), numbers(&String::from_utf8(here.stdout).unwrap()));
 }
@@ -110,7 +111,10 @@ fn the_working_directory_is_an_option() {
 fn a_host_directory_can_be_read_and_written() {
     let files = Files::new().with("in", "from the host\n");
     let mount = files.mount("/data", "");
-    assert_eq!(Eyot::new(["sh", &mount, "-c", "cat /data/in; echo from the guest > /data/out"]).run().ok(), "from the host\n");
+    assert_eq!(
+        Eyot::new(["sh", &mount, "-c", "cat /data/in; echo from the guest > /data/out"]).run().ok(),
+        "from the host\n"
+    );
     assert_eq!(std::fs::read_to_string(files.path("out")).unwrap(), "from the guest\n");
 }
 

@@ -70,7 +70,8 @@ fn mounts_that_cannot_be_made() {
 
 #[test]
 fn a_wasm_guest_that_loops_without_end() {
-    let files = Files::new().with_wat("loop.wasm", "(module (memory (export \"memory\") 1) (func (export \"_start\") (loop (br 0))))");
+    let files = Files::new()
+        .with_wat("loop.wasm", "(module (memory (export \"memory\") 1) (func (export \"_start\") (loop (br 0))))");
     let ended = Eyot::new(["run", "--timeout", "500ms"]).arg(files.path("loop.wasm")).run();
     ended.refused(124, "500ms");
     assert!(ended.took < Duration::from_secs(5), "{:?}", ended.took);
@@ -78,10 +79,8 @@ fn a_wasm_guest_that_loops_without_end() {
 
 #[test]
 fn a_wasm_guest_that_recurses_without_end() {
-    let files = Files::new().with_wat(
-        "deep.wasm",
-        "(module (memory (export \"memory\") 1) (func $f (export \"_start\") (call $f)))",
-    );
+    let files = Files::new()
+        .with_wat("deep.wasm", "(module (memory (export \"memory\") 1) (func $f (export \"_start\") (call $f)))");
     Eyot::new(["run"]).arg(files.path("deep.wasm")).run().refused(134, "stack");
 }
 

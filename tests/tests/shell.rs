@@ -65,7 +65,8 @@ fn tools_on_files() {
 #[test]
 fn a_pipeline_over_real_files() {
     let files = Files::new().with("a/x.rs", "1\n2\n").with("b.rs", "3\n").with("c.txt", "4\n");
-    let ended = Eyot::new(["sh", &files.mount("/src", ":ro"), "-c", "find /src -name '*.rs' | xargs cat | wc -l"]).run();
+    let ended =
+        Eyot::new(["sh", &files.mount("/src", ":ro"), "-c", "find /src -name '*.rs' | xargs cat | wc -l"]).run();
     assert_eq!(ended.ok().trim(), "3");
 }
 

@@ -7,8 +7,9 @@ use wasmtime::component::{Component, HasSelf, Linker, types::ComponentItem};
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
 
 use super::answers;
-use super::bindings::{self, clock, filesystem, mount, types};
+use super::bindings::{self, clock, types};
 use super::error::PluginError;
+use super::exports::{Guest, Mount, Setting};
 use super::filesystem::{Live, PluginFilesystem};
 
 /// How much memory a component may have when nothing else is said: 256 MiB.
@@ -82,10 +83,6 @@ impl PluginFilesystem {
         types::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(|error| link(&error))?;
         clock::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(|error| link(&error))?;
         let pre = linker.instantiate_pre(component).map_err(|error| link(&error))?;
-        let exports = |error: wasmtime::Error| PluginError::Exports { name: name(), reason: reason(&error) };
-        let filesystem = filesystem::GuestIndices::new(&pre).map_err(exports)?;
-        let mount = mount::GuestIndices::new(&pre).ok();
-
         let limits = StoreLimitsBuilder::new()
             .memory_size(config.memory_bytes_max)
             .table_elements(TABLE_ELEMENTS_MAX)
@@ -100,28 +97,26 @@ impl PluginFilesystem {
         store.set_epoch_deadline(call_epochs_max);
         let start = |error: &wasmtime::Error| PluginError::Start { name: name(), reason: reason(error) };
         let instance = pre.instantiate(&mut store).map_err(|error| start(&error))?;
-        let guest = filesystem.load(&mut store, &instance).map_err(exports)?;
-
-        match mount {
-            Some(mount) => {
-                let mount = mount.load(&mut store, &instance).map_err(exports)?;
-                configure(&mount, &mut store, &config)?;
-            }
-            None if config.settings.is_empty() => {}
-            None => return Err(PluginError::NoSettings { name: name() }),
+        let exports = |reason: String| PluginError::Exports { name: name(), reason };
+        let guest = Guest::load(&mut store, &instance).map_err(exports)?;
+        if Mount::is_exported(&mut store, &instance) {
+            let mount = Mount::load(&mut store, &instance).map_err(exports)?;
+            configure(&mount, &mut store, &config)?;
+        } else if !config.settings.is_empty() {
+            return Err(PluginError::NoSettings { name: name() });
         }
-        let info = guest.call_info(&mut store).map_err(|error| start(&error))?;
+        let (info,) = guest.info(&mut store).map_err(|error| start(&error))?;
         let info: FilesystemInfo = answers::info(info).map_err(|what| PluginError::Info { name: name(), what })?;
         Ok(Self::new(config.name, info, call_epochs_max, Live { store, guest }))
     }
 }
 
-fn configure(mount: &mount::Guest, store: &mut Store<HostState>, config: &PluginConfig) -> Result<(), PluginError> {
-    let setting = |(key, value): &(String, String)| mount::Setting { key: key.clone(), value: value.clone() };
+fn configure(mount: &Mount, store: &mut Store<HostState>, config: &PluginConfig) -> Result<(), PluginError> {
+    let setting = |(key, value): &(String, String)| Setting { key: key.clone(), value: value.clone() };
     let settings: Vec<_> = config.settings.iter().map(setting).collect();
-    match mount.call_configure(store, &settings) {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(refusal)) => Err(PluginError::Refused {
+    match mount.configure(store, &settings) {
+        Ok((Ok(()),)) => Ok(()),
+        Ok((Err(refusal),)) => Err(PluginError::Refused {
             name: config.name.clone(),
             errno: bindings::errno(refusal.code),
             message: printable(&refusal.message),

@@ -54,12 +54,14 @@ pub(crate) fn open_file(
         check_access(task, &place, flags)?;
     }
     let object = open_object(task, &place, flags)?;
-    if flags.contains(OpenFlags::TRUNCATE) && !made && matches!(object, Object::Regular(..)) {
-        if let Err(errno) = descriptor::resize(inode, 0) {
-            // Made an open file of all the same, so that dropping it releases the backend's handle.
-            drop(OpenFile::new(task.accountant(), object, StatusFlags::empty(), None));
-            return Err(errno);
-        }
+    if flags.contains(OpenFlags::TRUNCATE)
+        && !made
+        && matches!(object, Object::Regular(..))
+        && let Err(errno) = descriptor::resize(inode, 0)
+    {
+        // Made an open file of all the same, so that dropping it releases the backend's handle.
+        drop(OpenFile::new(task.accountant(), object, StatusFlags::empty(), None));
+        return Err(errno);
     }
     OpenFile::new(task.accountant(), object, status_flags(flags), Some(place))
 }

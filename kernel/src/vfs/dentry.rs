@@ -134,10 +134,10 @@ impl Dentry {
     /// Moves a child to another place.
     pub(super) fn settle(self: &Arc<Self>, parent: &Arc<Dentry>, children: &mut Children, name: &str) {
         *self.place.write() = Place { parent: Arc::downgrade(parent), name: name.into() };
-        if let Some(replaced) = children.insert(name.into(), self.clone()) {
-            if !Arc::ptr_eq(&replaced, self) {
-                replaced.gone.store(true, Relaxed);
-            }
+        if let Some(replaced) = children.insert(name.into(), self.clone())
+            && !Arc::ptr_eq(&replaced, self)
+        {
+            replaced.gone.store(true, Relaxed);
         }
     }
 

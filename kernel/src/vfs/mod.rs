@@ -117,10 +117,10 @@ impl Vfs {
             oldest = remembered.pop_front();
         }
         drop(remembered);
-        if let Some(entry) = oldest.and_then(|entry| entry.upgrade()) {
-            if !entry.evict() {
-                self.remembered.lock().push_back(Arc::downgrade(&entry));
-            }
+        if let Some(entry) = oldest.and_then(|entry| entry.upgrade())
+            && !entry.evict()
+        {
+            self.remembered.lock().push_back(Arc::downgrade(&entry));
         }
     }
 }

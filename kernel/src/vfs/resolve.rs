@@ -257,10 +257,10 @@ impl Vfs {
         }
         let mount = dir.inode().mount();
         let mut children = dir.lock();
-        if mount.exclusive() {
-            if let Some(child) = children.get(name) {
-                return Ok(child.clone());
-            }
+        if mount.exclusive()
+            && let Some(child) = children.get(name)
+        {
+            return Ok(child.clone());
         }
         let attributes = match mount.fs.lookup(dir.inode().node(), name) {
             Ok(attributes) => attributes,
@@ -311,10 +311,10 @@ impl Vfs {
             return Err(Errno::Loop);
         }
         let inode = link.inode();
-        if let Some(special) = &inode.mount().special {
-            if let Some(jump) = special.follow(inode.node(), walker.task) {
-                return jump;
-            }
+        if let Some(special) = &inode.mount().special
+            && let Some(jump) = special.follow(inode.node(), walker.task)
+        {
+            return jump;
         }
         let target = inode.fs().readlink(inode.node())?;
         if target.is_empty() { Err(Errno::Noent) } else { Ok(Jump::Path(target)) }

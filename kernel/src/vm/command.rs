@@ -237,11 +237,11 @@ impl Process {
     pub fn wait_with_output(mut self, input: &[u8]) -> Output {
         let mut output = Output { status: ExitStatus::Exited(0), stdout: Vec::new(), stderr: Vec::new() };
         std::thread::scope(|scope| {
-            if let Some(mut stdin) = self.stdin.take() {
-                if !input.is_empty() {
-                    // The guest may close its end early: then there is nobody to tell.
-                    scope.spawn(move || drop(stdin.write_all(input)));
-                }
+            if let Some(mut stdin) = self.stdin.take()
+                && !input.is_empty()
+            {
+                // The guest may close its end early: then there is nobody to tell.
+                scope.spawn(move || drop(stdin.write_all(input)));
             }
             if let Some(mut stderr) = self.stderr.take() {
                 let into = &mut output.stderr;

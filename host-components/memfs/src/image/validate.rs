@@ -52,7 +52,9 @@ fn layout(bytes: &[u8]) -> Result<(Layout, usize), ImageError> {
     let entries = next(u64::from(entry_count) * ENTRY_BYTES as u64).ok_or_else(beyond)?;
     let strings = next(strings_len).ok_or_else(beyond)?;
     let index_end = end;
-    if !data_start.is_multiple_of(DATA_ALIGN) || data_start < index_end as u64 || data_start.checked_add(data_len) != Some(actual)
+    if !data_start.is_multiple_of(DATA_ALIGN)
+        || data_start < index_end as u64
+        || data_start.checked_add(data_len) != Some(actual)
     {
         return Err(malformed("the data part is not where it should be"));
     }

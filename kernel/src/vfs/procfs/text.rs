@@ -45,9 +45,9 @@ fn meminfo(kernel: &Kernel) -> String {
     let (total, used) = memory.map_or((0, 0), |usage| (usage.max / 1024, usage.used / 1024));
     let free = total.saturating_sub(used);
     let mut text = String::new();
-    for (name, value) in [("MemTotal", total), ("MemFree", free), ("MemAvailable", free)] {
+    for (name, value) in [("MemTotal:", total), ("MemFree:", free), ("MemAvailable:", free)] {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{:<16}{value:>8} kB", format_args!("{name}:"));
+        let _ = writeln!(text, "{name:<16}{value:>8} kB");
     }
     text
 }

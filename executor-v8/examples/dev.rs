@@ -1,0 +1,60 @@
+//! Development harness: `dev ARTEFACT [--snapshot FILE] SCRIPT-DIR SCRIPT [ARGS]`: copies a directory into a VM and runs a script.
+use eyot_executor_v8::{Artefact, Setup, V8Executor};
+use eyot_kernel::Vm;
+use eyot_kernel::vm::Stdio;
+use std::sync::Arc;
+
+fn copy(vm: &Vm, host: &std::path::Path, guest: &str) {
+    for e in std::fs::read_dir(host).unwrap().flatten() {
+        let to = format!("{guest}/{}", e.file_name().to_string_lossy());
+        if e.path().is_dir() {
+            vm.make_dir(&to, 0o755).unwrap();
+            copy(vm, &e.path(), &to);
+        } else {
+            vm.write_file(&to, &std::fs::read(e.path()).unwrap(), 0o755).unwrap();
+        }
+    }
+}
+
+fn main() {
+    let t0 = std::time::Instant::now();
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let artefact = Artefact::open(std::path::Path::new(&args.remove(0))).unwrap();
+    if args[0] == "--build-snapshot" {
+        let out = eyot_executor_v8::build_snapshot(artefact).unwrap();
+        std::fs::write(&args[1], out).unwrap();
+        return;
+    }
+    let mut snapshot = None;
+    if args[0] == "--snapshot" {
+        let b: &'static [u8] = std::fs::read(&args[1]).unwrap().leak();
+        snapshot = Some(b);
+        args.drain(..2);
+    }
+    let dir = args.remove(0);
+    let executor = V8Executor::new(Setup { artefact, snapshot, code_cache: None });
+    let memfs = Arc::new(eyot_memfs::Memfs::new());
+    let vm = Vm::builder().root(memfs).executor(Arc::new(executor)).user(0, 0).build().unwrap();
+    for d in ["/w", "/tmp"] {
+        let _ = vm.make_dir(d, 0o777);
+    }
+    copy(&vm, std::path::Path::new(&dir), "/w");
+    let t1 = std::time::Instant::now();
+    let p = vm
+        .command(format!("/w/{}", args[0]))
+        .args(args[1..].to_vec())
+        .current_dir("/w")
+        .stdout(Stdio::Piped)
+        .stderr(Stdio::Piped)
+        .spawn()
+        .unwrap();
+    let out = p.wait_with_output(b"");
+    let t2 = std::time::Instant::now();
+    use std::io::Write;
+    std::io::stdout().write_all(&out.stdout).unwrap();
+    std::io::stderr().write_all(&out.stderr).unwrap();
+    if std::env::var("T").is_ok() {
+        eprintln!("setup {:?} process {:?}", t1 - t0, t2 - t1);
+    }
+    std::process::exit(out.status.shell_code().into());
+}

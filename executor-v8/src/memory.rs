@@ -1,0 +1,104 @@
+//! The memory of a process's buffers: bounded, charged to the VM, and always zeroed.
+//!
+//! V8's own heap has its own limit (`run.rs`). What lies outside of it, the bytes of `ArrayBuffer`s, is counted here: an
+//! allocation that would pass the limit fails, which JavaScript sees as a `RangeError`.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use eyot_kernel::limits::{Charge, Limit};
+use eyot_kernel::process::Task;
+use parking_lot::Mutex;
+
+/// Charges are moved in steps of this, so that small buffers don't each go to the accountant.
+const STEP: u64 = 1 << 20;
+
+struct State {
+    used: u64,
+    charge: Option<Charge>,
+}
+
+/// The account of one process. Buffers that outlive the isolate keep it alive.
+pub(crate) struct Account {
+    state: Mutex<State>,
+    max: u64,
+}
+
+impl Account {
+    fn take(&self, n: u64) -> bool {
+        let mut s = self.state.lock();
+        let Some(used) = s.used.checked_add(n).filter(|u| *u <= self.max) else { return false };
+        let need = used.next_multiple_of(STEP);
+        if let Some(c) = &mut s.charge
+            && need > c.amount()
+            && c.resize(need).is_err()
+        {
+            return false;
+        }
+        s.used = used;
+        true
+    }
+
+    fn give(&self, n: u64) {
+        let mut s = self.state.lock();
+        s.used = s.used.saturating_sub(n);
+        let keep = s.used.next_multiple_of(STEP);
+        if let Some(c) = &mut s.charge
+            && keep < c.amount()
+        {
+            // Giving back cannot fail.
+            let _ = c.resize(keep);
+        }
+    }
+}
+
+/// A process's memory outside of V8's heap.
+pub(crate) struct Memory {
+    account: Arc<Account>,
+}
+
+impl Memory {
+    pub(crate) fn new(task: &Task, max: usize) -> Self {
+        let charge = task.accountant().charge(Limit::MemoryBytes, 0).ok();
+        let state = Mutex::new(State { used: 0, charge });
+        Self { account: Arc::new(Account { state, max: max as u64 }) }
+    }
+
+    pub(crate) fn allocator(&self) -> v8::UniqueRef<v8::Allocator> {
+        static VTABLE: v8::RustAllocatorVtable<Account> =
+            v8::RustAllocatorVtable { allocate, allocate_uninitialized: allocate, free, drop: release };
+        // SAFETY: the handle is an `Arc` of what the table's functions expect; `release` gives it back.
+        unsafe { v8::new_rust_allocator(Arc::into_raw(Arc::clone(&self.account)), &VTABLE) }
+    }
+}
+
+fn layout(len: usize) -> Option<Layout> {
+    Layout::from_size_align(len.max(1), 16).ok()
+}
+
+unsafe extern "C" fn allocate(account: &Account, len: usize) -> *mut c_void {
+    let Some(layout) = layout(len) else { return std::ptr::null_mut() };
+    if !account.take(len as u64) {
+        return std::ptr::null_mut();
+    }
+    // SAFETY: the layout is not of size zero.
+    let p = unsafe { alloc_zeroed(layout) };
+    if p.is_null() {
+        account.give(len as u64);
+    }
+    p.cast()
+}
+
+unsafe extern "C" fn free(account: &Account, data: *mut c_void, len: usize) {
+    if let Some(layout) = layout(len) {
+        // SAFETY: V8 frees what `allocate` gave, with the same length.
+        unsafe { dealloc(data.cast(), layout) };
+        account.give(len as u64);
+    }
+}
+
+unsafe extern "C" fn release(account: *const Account) {
+    // SAFETY: the pointer came from `Arc::into_raw` in `allocator`, and V8 drops an allocator once.
+    drop(unsafe { Arc::from_raw(account) });
+}
