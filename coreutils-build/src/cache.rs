@@ -76,12 +76,7 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) -> Result<()> {
 
 /// The directory `cache/kind/key`, made by `make` when it is missing. `make` is given a directory of another name in the
 /// same place; only when it has succeeded does that get its proper name, so nothing half made is ever found.
-pub(crate) fn result(
-    ctx: &Ctx<'_>,
-    kind: &str,
-    key: &str,
-    make: impl FnOnce(&Path) -> Result<()>,
-) -> Result<PathBuf> {
+pub(crate) fn result(ctx: &Ctx<'_>, kind: &str, key: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let place = ctx.cache.join(kind);
     let done = place.join(key);
     if done.is_dir() {

@@ -17,8 +17,25 @@ const FILE: &str = "base.img";
 
 /// Directories that root owns. `/dev`, `/proc` and `/sys` are where the kernel mounts its own.
 const DIRECTORIES: &[&str] = &[
-    "/bin", "/dev", "/etc", "/home", "/mnt", "/opt", "/proc", "/run", "/srv", "/sys", "/usr", "/usr/lib", "/usr/local",
-    "/usr/local/bin", "/usr/share", "/var", "/var/cache", "/var/lib", "/var/log",
+    "/bin",
+    "/dev",
+    "/etc",
+    "/home",
+    "/mnt",
+    "/opt",
+    "/proc",
+    "/run",
+    "/srv",
+    "/sys",
+    "/usr",
+    "/usr/lib",
+    "/usr/local",
+    "/usr/local/bin",
+    "/usr/share",
+    "/var",
+    "/var/cache",
+    "/var/lib",
+    "/var/log",
 ];
 
 const SYMLINKS: &[(&str, &str)] =

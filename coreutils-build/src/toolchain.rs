@@ -11,8 +11,7 @@ use crate::command::{ask, first_of, run};
 use crate::{Ctx, Error, Result};
 
 /// Debian's packages that build guests.
-const DEBIAN_PACKAGES: &[&str] =
-    &["rustc-web", "rust-web-src", "clang-22", "lld-22", "llvm-22", "libclang-rt-22-dev"];
+const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "rust-web-src", "clang-22", "lld-22", "llvm-22", "libclang-rt-22-dev"];
 
 /// A compiler and the library source that belongs to it.
 #[derive(Clone, Debug)]
@@ -46,10 +45,9 @@ pub(crate) fn rust(ctx: &Ctx<'_>) -> Result<Rust> {
     }
     if ask("rustup", &["--version"]).is_some() {
         ctx.progress.step("asking rustup for the standard library's source");
-        if run("rust-src", Command::new("rustup").args(["component", "add", "rust-src"])).is_ok() {
-            if let Some(found) = rustup_pair() {
-                return Ok(found);
-            }
+        let added = run("rust-src", Command::new("rustup").args(["component", "add", "rust-src"]));
+        if let (Ok(_), Some(found)) = (added, rustup_pair()) {
+            return Ok(found);
         }
     }
     install(ctx)?;

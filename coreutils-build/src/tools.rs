@@ -22,6 +22,7 @@ const PATCHED: &[(&str, &str, &str)] = &[
     ("brush-core", "0.5.0", "45fb5b2dadb6bd5f"),
     ("brush-builtins", "0.2.0", "479d17454d642dd0"),
     ("uucore", "0.12.0", "8bae04ab7fcd7c8c"),
+    ("uu_tac", "0.12.0", "@@TAC@@"),
 ];
 
 /// One program.
@@ -110,9 +111,9 @@ fn registry_source(ctx: &Ctx<'_>, name: &str, version: &str) -> Result<PathBuf> 
         fs::write(&path, text).map_err(|error| Error::io("write", &path, error))?;
     }
     run(name, Command::new("cargo").arg("fetch").current_dir(&dir))?;
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"))
-    });
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
     let sources = home.ok_or_else(|| Error::new("neither CARGO_HOME nor HOME is set"))?.join("registry/src");
     let registries = fs::read_dir(&sources).map_err(|error| Error::io("list", &sources, error))?;
     registries
@@ -131,7 +132,7 @@ fn build(ctx: &Ctx<'_>, sysroot: &Sysroot, workspace: &Path, target: &Path) -> R
     let utilities = utilities.parent().unwrap_or(&utilities);
     let mut cargo = Command::new("cargo");
     cargo
-        .args(["build", "--release", "--locked", "--target", PROGRAMS])
+        .args(["build", "--quiet", "--release", "--locked", "--target", PROGRAMS])
         .arg(format!("-j{}", ctx.jobs.max(1)))
         .current_dir(workspace)
         .env_remove("RUSTFLAGS")

@@ -51,12 +51,7 @@ const _: () = assert!(size_of::<Subscription>() == 48 && size_of::<Event>() == 3
 
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
 unsafe extern "C" {
-    fn poll_oneoff(
-        subscriptions: *const Subscription,
-        events: *mut Event,
-        count: usize,
-        occurred: *mut usize,
-    ) -> i32;
+    fn poll_oneoff(subscriptions: *const Subscription, events: *mut Event, count: usize, occurred: *mut usize) -> i32;
 }
 
 /// Whether `fd` is ready now.
@@ -109,9 +104,7 @@ fn poll(watched: &[(RawFd, Interest)], timeout: Option<Duration>) -> Vec<Event> 
     let mut events = vec![Event::default(); subscriptions.len()];
     let mut occurred = 0;
     // SAFETY: both arrays have as many elements as the call is told.
-    let errno = unsafe {
-        poll_oneoff(subscriptions.as_ptr(), events.as_mut_ptr(), subscriptions.len(), &mut occurred)
-    };
+    let errno = unsafe { poll_oneoff(subscriptions.as_ptr(), events.as_mut_ptr(), subscriptions.len(), &mut occurred) };
     if errno != 0 {
         // Nothing can be waited for: every use will tell why.
         return vec![Event { kind: EVENT_FD_READ, ..Event::default() }];

@@ -104,9 +104,7 @@ pub(crate) fn watch(watched: &mut Vec<(RawFd, Interest)>) {
 pub(crate) fn flush_ready() {
     let wakers = SPOOL.with_borrow_mut(|spool| {
         let before = spool.leftovers.len();
-        spool.leftovers.retain_mut(|kept| {
-            kept.flush().is_ok_and(|all| !all)
-        });
+        spool.leftovers.retain_mut(|kept| kept.flush().is_ok_and(|all| !all));
         // Whoever waits looks again whether it was its own.
         let any_gone = spool.leftovers.len() < before;
         if any_gone { std::mem::take(&mut spool.wakers) } else { Vec::new() }
