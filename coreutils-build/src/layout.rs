@@ -56,6 +56,9 @@ const TEXTS: &[(&str, &str)] = &[
     ("/etc/profile", "export PATH=\"${PATH:-/usr/local/bin:/usr/bin:/bin}\"\n"),
 ];
 
+/// Programs that are an executor's own: the kernel hands a file with such a first line to the executor of that name.
+const EXECUTORS: &[(&str, &str)] = &[("/bin/node", "#!eyot:node\n")];
+
 /// Programs that answer to more names than their own.
 const NAMES: &[(&str, &[&str])] = &[("findutils", &["find", "xargs"]), ("sh", &["bash"])];
 
@@ -98,6 +101,9 @@ fn fill(tools: &Tools) -> Result<ImageBuilder> {
     image.add_dir("/home/user", user).map_err(wrong)?;
     for (path, text) in TEXTS {
         image.add_file(path, Meta::file(), text.as_bytes().to_vec()).map_err(wrong)?;
+    }
+    for (path, text) in EXECUTORS {
+        image.add_file(path, Meta::executable(), text.as_bytes().to_vec()).map_err(wrong)?;
     }
     for tool in &tools.all {
         let bytes = fs::read(&tool.path).map_err(|error| Error::io("read", &tool.path, error))?;
@@ -154,7 +160,7 @@ mod tests {
             crate::Tool { name, path, blake3: *blake3::hash(name.as_bytes()).as_bytes() }
         });
         let image = fill(&Tools { dir: dir.path().to_owned(), all: all.to_vec() }).unwrap();
-        for path in ["/bin/ls", "/bin/[", "/bin/find", "/bin/xargs", "/bin/bash", "/etc/passwd", "/home/user", "/tmp"] {
+        for path in ["/bin/ls", "/bin/[", "/bin/find", "/bin/xargs", "/bin/bash", "/bin/node", "/etc/passwd", "/home/user", "/tmp"] {
             assert!(image.contains(path), "{path}");
         }
         BaseImage::open(Arc::new(image.to_vec().unwrap())).unwrap().verify().unwrap();

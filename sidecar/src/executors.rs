@@ -21,7 +21,8 @@ pub fn all(home: &Home) -> Vec<Arc<dyn Executor>> {
 /// A backend loaded from a component file.
 pub fn plugin(home: &Home, file: &Path) -> Result<Arc<dyn Filesystem>, String> {
     static HOST: OnceLock<Result<PluginHost, String>> = OnceLock::new();
-    let host = HOST.get_or_init(|| PluginHost::new(home.code()).map_err(|e| e.to_string())).as_ref().map_err(Clone::clone)?;
+    let host =
+        HOST.get_or_init(|| PluginHost::new(home.code()).map_err(|e| e.to_string())).as_ref().map_err(Clone::clone)?;
     let name = file.display().to_string();
     let bytes = std::fs::read(file).map_err(|e| format!("{name}: {e}"))?;
     let plugin = host.load(&bytes, PluginConfig::new(name)).map_err(|e| e.to_string())?;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use eyot_backend::{AttributeChanges, Ownership};
 use eyot_hostdir::Hostdir;
 use eyot_kernel::Vm;
 use eyot_kernel::backend::Filesystem;
@@ -81,7 +82,9 @@ fn describe(home: &Home, options: &VmOptions) -> Result<VmBuilder, Failure> {
 
 fn build(builder: VmBuilder) -> Result<Vm, Failure> {
     builder.build().map_err(|error| match &error {
-        BuildError::WorkingDirectory { path, .. } if path == "/home/user" => Failure::setup(format!("{error}; give another with --cwd")),
+        BuildError::WorkingDirectory { path, .. } if path == "/home/user" => {
+            Failure::setup(format!("{error}; give another with --cwd"))
+        }
         _ => Failure::setup(error.to_string()),
     })
 }
@@ -89,11 +92,15 @@ fn build(builder: VmBuilder) -> Result<Vm, Failure> {
 /// The VM's own tree, mapped: pages that nobody reads cost nothing, and a VM's changes are its own.
 pub fn base_image(home: &Home) -> Result<BaseImage, Failure> {
     let missing = || {
-        let looked = home.dir.as_deref().map_or("there is no home".to_owned(), |dir| format!("looked in {}", dir.display()));
-        Failure::setup(format!("no base image ({looked}): run `cargo xtask setup`, or set EYOT_HOME to a directory with base.img"))
+        let looked =
+            home.dir.as_deref().map_or("there is no home".to_owned(), |dir| format!("looked in {}", dir.display()));
+        Failure::setup(format!(
+            "no base image ({looked}): run `cargo xtask setup`, or set EYOT_HOME to a directory with base.img"
+        ))
     };
     let path = home.file("base.img").ok_or_else(missing)?;
-    let fail = |e: &dyn std::fmt::Display| Failure::setup(format!("the base image {} can't be used: {e}", path.display()));
+    let fail =
+        |e: &dyn std::fmt::Display| Failure::setup(format!("the base image {} can't be used: {e}", path.display()));
     let file = File::open(&path).map_err(|e| fail(&e))?;
     // SAFETY: the image lies in the user's own cache or installation, is replaced only by renaming another file over it, and is
     // never written in place; no guest can reach it unless the user mounts its directory.
@@ -104,8 +111,18 @@ pub fn base_image(home: &Home) -> Result<BaseImage, Failure> {
 fn mounted(home: &Home, point: &MountPoint) -> Result<(Arc<dyn Filesystem>, MountOptions), Failure> {
     let fail = |e: String| Failure::setup(format!("{} can't be mounted: {e}", point.guest));
     match &point.spec {
-        MountSpec::Memfs => Ok((Arc::new(Memfs::builder().root(eyot_backend::Ownership { mode: 0o755, uid: GUEST_USER, gid: GUEST_USER }).build()), READ_WRITE)),
-        MountSpec::Component(file) => Ok((executors::plugin(home, file).map_err(fail)?, READ_WRITE)),
+        MountSpec::Memfs => Ok((
+            Arc::new(Memfs::builder().root(Ownership { mode: 0o755, uid: GUEST_USER, gid: GUEST_USER }).build()),
+            READ_WRITE,
+        )),
+        MountSpec::Component(file) => {
+            let fs = executors::plugin(home, file).map_err(fail)?;
+            let owner =
+                AttributeChanges { uid: Some(GUEST_USER), gid: Some(GUEST_USER), ..AttributeChanges::default() };
+            // The root is the guest's to write in. A backend that keeps no owners says who may by its mode.
+            let _ = fs.setattr(fs.info().root, &owner);
+            Ok((fs, READ_WRITE))
+        }
         MountSpec::Host { dir, read_only } => {
             let fs = host_directory(dir, *read_only).map_err(fail)?;
             Ok((fs, if *read_only { READ_ONLY } else { READ_WRITE }))
@@ -121,7 +138,9 @@ fn host_directory(dir: &Path, read_only: bool) -> Result<Arc<dyn Filesystem>, St
 
 fn brought(part: &HostPart) -> Result<Arc<dyn Filesystem>, Failure> {
     match part {
-        HostPart::Directory(dir) => host_directory(dir, true).map_err(|e| Failure::setup(format!("the program's directory: {e}"))),
+        HostPart::Directory(dir) => {
+            host_directory(dir, true).map_err(|e| Failure::setup(format!("the program's directory: {e}")))
+        }
         HostPart::File(file) => {
             let fail = |e: &dyn std::fmt::Display| Failure { message: format!("{}: {e}", file.display()), code: 126 };
             // Read, not mapped: another process, or the guest itself over a mount, may cut the file short.

@@ -15,7 +15,8 @@ const PROGRAMS: &str = "/bin";
 
 /// Fills the machine-code cache.
 pub fn run(home: &Home) -> Result<u8, Failure> {
-    let code = home.code().ok_or_else(|| Failure::setup("there is nowhere to keep machine code: set EYOT_CACHE or HOME"))?;
+    let code =
+        home.code().ok_or_else(|| Failure::setup("there is nowhere to keep machine code: set EYOT_CACHE or HOME"))?;
     std::fs::create_dir_all(&code).map_err(|e| Failure::setup(format!("cannot create {}: {e}", code.display())))?;
     if let Err(failure) = snapshot(home) {
         // Scripts run without one too, they only start later.

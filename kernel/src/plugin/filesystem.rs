@@ -13,6 +13,7 @@ use super::answers::{self, Expected, Lie};
 use super::bindings::{self, types};
 use super::exports::Guest;
 use super::load::{HostState, reason};
+use super::watch;
 
 /// The most entries that are asked for in one call, so that the answer's size is bounded.
 const LISTING_ENTRIES_MAX: usize = 4096;
@@ -20,11 +21,10 @@ const LISTING_ENTRIES_MAX: usize = 4096;
 /// A filesystem that a component answers.
 ///
 /// There is one instance, which holds the filesystem's state; calls wait for each other. A lock is held while the component computes, for at most
-/// the configured number of epochs.
+/// the configured time.
 pub struct PluginFilesystem {
     name: String,
     info: FilesystemInfo,
-    call_epochs_max: u64,
     /// `None` once it was retired.
     live: Mutex<Option<Live>>,
     /// Whether a false answer was reported: once is enough.
@@ -41,8 +41,8 @@ pub(super) struct Live {
 type Call<T> = wasmtime::Result<(Result<T, types::Errno>,)>;
 
 impl PluginFilesystem {
-    pub(super) fn new(name: String, info: FilesystemInfo, call_epochs_max: u64, live: Live) -> Self {
-        Self { name, info, call_epochs_max, live: Mutex::new(Some(live)), reported: AtomicBool::new(false) }
+    pub(super) fn new(name: String, info: FilesystemInfo, live: Live) -> Self {
+        Self { name, info, live: Mutex::new(Some(live)), reported: AtomicBool::new(false) }
     }
 
     /// Whether the component was retired: it trapped, timed out or broke the ABI, and every call answers `EIO`.
@@ -59,7 +59,7 @@ impl PluginFilesystem {
     ) -> Result<U, Errno> {
         let mut slot = self.live.lock();
         let Some(live) = slot.as_mut() else { return Err(Errno::Io) };
-        live.store.set_epoch_deadline(self.call_epochs_max);
+        watch::begin_call(&mut live.store);
         let answer = match call(&live.guest, &mut live.store) {
             Ok((answer,)) => answer,
             Err(error) => {

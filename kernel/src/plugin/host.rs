@@ -60,12 +60,16 @@ impl PluginHost {
         if let Some(component) = self.cached(&hash) {
             return PluginFilesystem::start(&component, config);
         }
-        let invalid = |error: wasmtime::Error| PluginError::Invalid { name: config.name.clone(), reason: format!("{error:#}") };
+        let invalid =
+            |error: wasmtime::Error| PluginError::Invalid { name: config.name.clone(), reason: format!("{error:#}") };
         let component = Component::from_binary(&self.engine, bytes).map_err(invalid)?;
         if let Some(cache) = &self.cache {
             let stored = component.serialize().map(|code| cache.store(&hash, &code));
             if !matches!(stored, Ok(Ok(()))) {
-                tracing::warn!(name = config.name, "a plug-in's code could not be kept: it will be compiled again next time");
+                tracing::warn!(
+                    name = config.name,
+                    "a plug-in's code could not be kept: it will be compiled again next time"
+                );
             }
         }
         PluginFilesystem::start(&component, config)

@@ -14,6 +14,7 @@ mod exports;
 mod filesystem;
 mod host;
 mod load;
+mod watch;
 
 pub use error::PluginError;
 pub use filesystem::PluginFilesystem;

@@ -17,12 +17,13 @@ mod core_abi;
 mod engine;
 mod image;
 mod p1;
+mod p2;
 mod process;
 mod ticker;
 mod trap;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};

@@ -39,6 +39,7 @@ impl brush_core::extensions::ErrorFormatter for Errors {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn main() -> ExitCode {
+    ignore_broken_pipes();
     let options = match options::parse(std::env::args_os().map(|arg| arg.to_string_lossy().into_owned())) {
         Ok(options) => options,
         Err(options::Stop::Help) => {
@@ -66,6 +67,20 @@ fn main() -> ExitCode {
     // Leave without dropping what is about to vanish: destructors cost more than the exit.
     let _ = std::io::stdout().flush();
     std::process::exit(i32::from(code));
+}
+
+/// A builtin that writes to a pipe without readers fails; the shell itself lives on.
+fn ignore_broken_pipes() {
+    const SIGPIPE: u32 = 13;
+    const IGNORE: u32 = 1;
+    #[link(wasm_import_module = "eyot:kernel/signal@0.1.0")]
+    unsafe extern "C" {
+        #[link_name = "set-disposition"]
+        fn set_disposition(signal: u32, to: u32, before: *mut u32) -> u32;
+    }
+    let mut before = 0;
+    // SAFETY: the call writes four bytes to `before`, which lives across it. (It cannot fail for SIGPIPE.)
+    unsafe { set_disposition(SIGPIPE, IGNORE, &mut before) };
 }
 
 async fn run(options: Options) -> u8 {
