@@ -22,7 +22,8 @@ fn executor() -> Option<Arc<V8Executor>> {
                 return None;
             };
             let artefact = Artefact::open(Path::new(&path)).expect("the artefact opens");
-            let snapshot = std::env::var_os("EYOT_NODE_SNAPSHOT").map(|p| std::fs::read(p).expect("the snapshot reads").leak());
+            let snapshot =
+                std::env::var_os("EYOT_NODE_SNAPSHOT").map(|p| std::fs::read(p).expect("the snapshot reads").leak());
             let snapshot: Option<&'static [u8]> = snapshot.map(|s| &*s);
             let executor = V8Executor::new(Setup { artefact, snapshot, code_cache: None });
             assert_eq!(executor.uses_snapshot(), snapshot.is_some(), "a snapshot that was given fits");
@@ -83,8 +84,15 @@ fn prints_and_exits() {
 #[test]
 fn the_launcher_takes_the_script_from_the_arguments() {
     let vm = vm!(512 * MIB);
-    vm.write_file("/w/a.js", b"console.log(process.argv.slice(1), require.main === module)", 0o644).expect("the script");
-    let p = vm.command("node").args(["a.js", "x", "-y"]).current_dir("/w").stdout(Stdio::Piped).stderr(Stdio::Piped).spawn();
+    vm.write_file("/w/a.js", b"console.log(process.argv.slice(1), require.main === module)", 0o644)
+        .expect("the script");
+    let p = vm
+        .command("node")
+        .args(["a.js", "x", "-y"])
+        .current_dir("/w")
+        .stdout(Stdio::Piped)
+        .stderr(Stdio::Piped)
+        .spawn();
     let out = p.expect("node starts").wait_with_output(b"");
     assert_eq!(text(&out.stdout), "[ '/w/a.js', 'x', '-y' ] true\n", "{}", text(&out.stderr));
 }
@@ -95,7 +103,10 @@ fn a_syntax_error_has_nodes_text() {
     let out = run(&vm, "var a = ;\n");
     assert_eq!(out.status, ExitStatus::Exited(1));
     let e = text(&out.stderr);
-    assert!(e.starts_with("/w/main.js:1\nvar a = ;\n        ^\n\nSyntaxError: Unexpected token ';'\n    at wrapSafe ("), "{e}");
+    assert!(
+        e.starts_with("/w/main.js:1\nvar a = ;\n        ^\n\nSyntaxError: Unexpected token ';'\n    at wrapSafe ("),
+        "{e}"
+    );
     assert!(e.ends_with("\n\nNode.js v24.12.0\n"), "{e}");
 }
 
@@ -103,7 +114,11 @@ fn a_syntax_error_has_nodes_text() {
 fn what_is_not_built_says_so() {
     let vm = vm!(512 * MIB);
     let out = run(&vm, "try { require('net').createServer().listen(1) } catch (e) { console.log(e.code, e.message) }");
-    assert!(text(&out.stdout).starts_with("ENOSYS internalBinding('tcp_wrap').TCP is not built yet"), "{}", text(&out.stdout));
+    assert!(
+        text(&out.stdout).starts_with("ENOSYS internalBinding('tcp_wrap').TCP is not built yet"),
+        "{}",
+        text(&out.stdout)
+    );
 }
 
 #[test]
@@ -128,7 +143,10 @@ fn heap_exhaustion_ends_the_process() {
 #[test]
 fn buffers_are_bounded() {
     let vm = vm!(64 * MIB);
-    let out = run(&vm, "const a = []; try { for (;;) a.push(Buffer.alloc(8 << 20, 1)) } catch (e) { console.log(e.name, a.length < 9) }");
+    let out = run(
+        &vm,
+        "const a = []; try { for (;;) a.push(Buffer.alloc(8 << 20, 1)) } catch (e) { console.log(e.name, a.length < 9) }",
+    );
     // Either the allocation fails, or V8 finds that its collections free nothing; both end with the guest.
     let ended = text(&out.stdout) == "RangeError true\n" || out.status == ExitStatus::Exited(134);
     assert!(ended, "{:?} {} {}", out.status, text(&out.stdout), text(&out.stderr));
@@ -166,7 +184,13 @@ fn endless_loops_end_when_killed() {
         ("stdin", "require('fs').readFileSync(0)"),
     ] {
         vm.write_file("/w/main.js", format!("console.log('up');\n{source}").as_bytes(), 0o755).expect("the script");
-        let p = vm.command("/w/main.js").stdin(Stdio::Piped).stdout(Stdio::Piped).stderr(Stdio::Piped).spawn().expect("it starts");
+        let p = vm
+            .command("/w/main.js")
+            .stdin(Stdio::Piped)
+            .stdout(Stdio::Piped)
+            .stderr(Stdio::Piped)
+            .spawn()
+            .expect("it starts");
         std::thread::sleep(Duration::from_millis(400));
         p.signal(9);
         let began = Instant::now();
@@ -227,7 +251,8 @@ fn scripts_do_what_they_do_under_node() {
     let scripts = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
     let dir = std::env::temp_dir().join(format!("eyot-v8-{}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("a directory");
-    let mut names: Vec<_> = std::fs::read_dir(&scripts).expect("the scripts").flatten().map(|e| e.file_name()).collect();
+    let mut names: Vec<_> =
+        std::fs::read_dir(&scripts).expect("the scripts").flatten().map(|e| e.file_name()).collect();
     names.sort();
     let mut different = Vec::new();
     for name in &names {
@@ -251,7 +276,10 @@ fn scripts_do_what_they_do_under_node() {
         };
         let ours = (normalise(&ours.stdout, "/w"), normalise(&ours.stderr, "/w"), code);
         if theirs != ours {
-            eprintln!("--- {name}: node\n{}{}{:?}\n--- {name}: eyot\n{}{}{:?}", theirs.0, theirs.1, theirs.2, ours.0, ours.1, ours.2);
+            eprintln!(
+                "--- {name}: node\n{}{}{:?}\n--- {name}: eyot\n{}{}{:?}",
+                theirs.0, theirs.1, theirs.2, ours.0, ours.1, ours.2
+            );
             different.push(name.into_owned());
         }
     }
