@@ -228,3 +228,8 @@ impl Default for Files {
         Self::new()
     }
 }
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
