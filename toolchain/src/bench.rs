@@ -12,6 +12,7 @@ pub fn run(args: &[String]) -> Result<()> {
         .args(args)
         .cwd(&ready.places.root)
         .env("EYOT_CACHE", &ready.places.cache)
+        .env("EYOT_HOME", ready.places.home())
         .fix("read what it says above")
         .show_ok()
 }

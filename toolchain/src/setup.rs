@@ -148,7 +148,8 @@ fn warm(places: &Places, ui: &Ui) -> Result<()> {
     Run::new(places.eyot())
         .arg("warm")
         .env("EYOT_CACHE", &places.cache)
-        .fix("run `target/release/eyot doctor` to see what the command finds")
+        .env("EYOT_HOME", places.home())
+        .fix("run `target/release/eyot info` to see what the command finds")
         .quiet(&step, &places.log("warm"))?;
     step.done("in the cache");
     Ok(())
