@@ -5,7 +5,6 @@ use std::sync::Mutex;
 
 use eyot_coreutils_build as guests;
 
-use crate::apt;
 use crate::build;
 use crate::cache::Cache;
 use crate::command::{Run, find_program};
@@ -47,7 +46,6 @@ pub fn run(choice: Choice) -> Result<Ready> {
     } else {
         None
     };
-    guest_compilers(&places, &ui)?;
     let image = base_image(&places, &ui)?;
     let memfs = build::memfs_component(&places, &cache, &ui, &plain_sysroot(&places, &ui)?)?;
     build::eyot(&places, &ui, &v8)?;
@@ -70,18 +68,6 @@ fn basics() -> Result<()> {
             ));
         }
     }
-    Ok(())
-}
-
-/// The compilers of guests, where Debian's packages are how to have them. Elsewhere the recipes say what they miss.
-fn guest_compilers(places: &Places, ui: &Ui) -> Result<()> {
-    let step = ui.step("guest compilers");
-    if find_program("apt-get").is_none() {
-        step.skipped("not a Debian system: whatever is in PATH");
-        return Ok(());
-    }
-    apt::need(&apt::GUEST_COMPILERS, &step, &places.log("apt"))?;
-    step.skipped("installed");
     Ok(())
 }
 
