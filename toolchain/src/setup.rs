@@ -120,7 +120,22 @@ fn with_guests<T>(
     }
 }
 
+/// The packed shell and tools: one that was built elsewhere, or built here.
 fn base_image(places: &Places, ui: &Ui) -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os("EYOT_BASE_IMAGE").filter(|path| !path.is_empty()) {
+        let path = std::path::absolute(&given).unwrap_or_else(|_| given.into());
+        let step = ui.step("base image (shell and tools)");
+        if !path.is_file() {
+            let why = format!("EYOT_BASE_IMAGE names {}, which is no file", path.display());
+            return Err(Failure::new(
+                "there is no base image",
+                why,
+                "correct EYOT_BASE_IMAGE, or unset it to have one built",
+            ));
+        }
+        step.skipped(&format!("{} (EYOT_BASE_IMAGE)", path.display()));
+        return Ok(path);
+    }
     with_guests(places, ui, "base image (shell and tools)", guests::image)
 }
 
