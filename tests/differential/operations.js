@@ -133,7 +133,8 @@ let handles = {};
 function fd(word) {
   const name = word.toString();
   if (name[0] === '#') return Number(name.slice(1));
-  if (!(name in handles)) throw new Error(`no handle ${name}`);
+  // The step that should have made it has failed.
+  if (!(name in handles)) throw Object.assign(new Error(name), { code: 'no handle' });
   return handles[name];
 }
 
@@ -204,7 +205,7 @@ function run(step) {
   if (!operation) throw new Error(`no such operation: ${step.text}`);
   try {
     const value = operation(step.args, step.results);
-    return value === undefined ? 'ok' : `ok ${value}`;
+    return value === undefined || value === '' ? 'ok' : `ok ${value}`;
   } catch (error) {
     if (error.code === undefined) throw error;
     return error.code;

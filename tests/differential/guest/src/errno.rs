@@ -7,6 +7,9 @@ use std::fmt;
 pub struct Errno(pub i32);
 
 impl Errno {
+    /// The step names a descriptor or child that no step made, because that failed.
+    pub const NO_HANDLE: Errno = Errno(i32::MIN);
+
     /// That of the call that has just failed.
     pub fn last() -> Errno {
         Errno::of(&std::io::Error::last_os_error())
@@ -22,6 +25,9 @@ macro_rules! names {
     ($($name:ident)*) => {
         impl fmt::Display for Errno {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                if *self == Errno::NO_HANDLE {
+                    return f.write_str("no handle");
+                }
                 $(if self.0 == libc::$name {
                     return f.write_str(stringify!($name));
                 })*

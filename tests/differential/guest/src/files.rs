@@ -29,8 +29,12 @@ pub fn enter(path: &str) -> Result<()> {
     // SAFETY: the path ends in a NUL byte and outlives the calls.
     let made = unsafe { libc::mkdir(path.as_ptr(), 0o755) };
     done(made)?;
-    // SAFETY: as above.
-    done(unsafe { libc::chdir(path.as_ptr()) })
+    chdir(path.as_bytes())
+}
+
+/// By the standard library, which on WASI tells the kernel too: children start where their parent is.
+fn chdir(path: &[u8]) -> Result<()> {
+    std::env::set_current_dir(os_string(path)).map_err(|error| Errno::of(&error))
 }
 
 /// Closes a descriptor.
@@ -56,6 +60,7 @@ pub fn run(section: &mut Section, step: &Step) -> Option<Answer> {
         "same" => same(step),
         "readdir" => readdir(step.arg(0)),
         "readlink" => readlink(step.arg(0)),
+        "chdir" => chdir(step.arg(0)).map(|()| String::new()),
         "mkdirs" => std_answer(std::fs::create_dir_all(step.word(0))),
         "rmtree" => std_answer(std::fs::remove_dir_all(step.word(0))),
         _ => return on_path(step).or_else(|| on_handle(section, step)),
@@ -79,7 +84,6 @@ fn on_path(step: &Step) -> Option<Answer> {
             "chmod" => libc::chmod(path, step.mode(1) as libc::mode_t),
             "truncate" => libc::truncate(path, step.number(1)),
             "access" => libc::access(path, access_mode(step.word(1))),
-            "chdir" => libc::chdir(path),
             "utimes" => utimes(path, [step.seconds(1), step.seconds(2)], 0),
             "lutimes" => utimes(path, [step.seconds(1), step.seconds(2)], libc::AT_SYMLINK_NOFOLLOW),
             "old" => utimes(path, [OLD as f64; 2], libc::AT_SYMLINK_NOFOLLOW),
@@ -92,13 +96,29 @@ fn on_path(step: &Step) -> Option<Answer> {
 /// Steps of one call that takes a descriptor.
 fn on_handle(section: &mut Section, step: &Step) -> Option<Answer> {
     const WITH_HANDLE: [&str; 15] = [
-        "close", "read", "pread", "write", "pwrite", "seek", "ftruncate", "fsync", "fdatasync", "fstat", "fchmod",
-        "futimes", "fallocate", "dup", "setfl",
+        "close",
+        "read",
+        "pread",
+        "write",
+        "pwrite",
+        "seek",
+        "ftruncate",
+        "fsync",
+        "fdatasync",
+        "fstat",
+        "fchmod",
+        "futimes",
+        "fallocate",
+        "dup",
+        "setfl",
     ];
     if !WITH_HANDLE.contains(&step.op.as_str()) {
         return None;
     }
-    let fd = section.fd(step.arg(0));
+    let fd = match section.fd(step.arg(0)) {
+        Ok(fd) => fd,
+        Err(errno) => return Some(Err(errno)),
+    };
     let nothing = |result: c_int| done(result).map(|()| String::new());
     // SAFETY: only numbers are passed; the calls with memory have functions of their own.
     Some(unsafe {

@@ -29,11 +29,11 @@ pub struct Section {
 
 impl Section {
     /// The descriptor a word names: a handle, or `#N` for the number itself.
-    pub fn fd(&self, word: &[u8]) -> i32 {
+    pub fn fd(&self, word: &[u8]) -> Result<i32, Errno> {
         let word = std::str::from_utf8(word).expect("a handle's name is text");
         match word.strip_prefix('#') {
-            Some(number) => number.parse().expect("a descriptor's number"),
-            None => *self.handles.get(word).unwrap_or_else(|| panic!("no handle {word}")),
+            Some(number) => Ok(number.parse().expect("a descriptor's number")),
+            None => self.handles.get(word).copied().ok_or(Errno::NO_HANDLE),
         }
     }
 
@@ -55,7 +55,9 @@ fn main() {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).expect("the list is text");
     files::set_umask();
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    processes::ignore_sigpipe();
+    // By lines: when a step hangs, the one before it is known.
+    let mut out = std::io::stdout().lock();
     let mut section = Section::default();
     let (mut name, mut number, mut sections, mut skipped) = (String::new(), 0, 0, false);
     for line in text.lines() {
@@ -83,7 +85,6 @@ fn main() {
         }
     }
     section.leave();
-    out.flush().expect("standard output");
 }
 
 fn run(section: &mut Section, step: &Step) -> Answer {

@@ -25,8 +25,9 @@ pub fn run(section: &mut Section, step: &Step) -> Option<Answer> {
     Some(match step.op.as_str() {
         "run" => run_to_end(section, step),
         "spawn" => spawn(section, step),
-        "wait" => child(section, step).wait().map(ended).map_err(|error| Errno::of(&error)),
-        "kill" => child(section, step).kill().map(|()| String::new()).map_err(|error| Errno::of(&error)),
+        "wait" => child(section, step).and_then(|child| child.wait().map(ended).map_err(|error| Errno::of(&error))),
+        "kill" => child(section, step)
+            .and_then(|child| child.kill().map(|()| String::new()).map_err(|error| Errno::of(&error))),
         "pipe" => pipe(section, step),
         _ => return None,
     })
@@ -48,9 +49,8 @@ fn pipe(section: &mut Section, step: &Step) -> Answer {
     Ok(String::new())
 }
 
-fn child<'a>(section: &'a mut Section, step: &Step) -> &'a mut std::process::Child {
-    let child = section.children.get_mut(step.word(0));
-    &mut child.unwrap_or_else(|| panic!("{}: no such child", step.text)).0
+fn child<'a>(section: &'a mut Section, step: &Step) -> Result<&'a mut std::process::Child, Errno> {
+    section.children.get_mut(step.word(0)).map(|child| &mut child.0).ok_or(Errno::NO_HANDLE)
 }
 
 /// The command of `[in=HANDLE|out=HANDLE|err=HANDLE|cwd=DIR|env=NAME=VALUE|text=BYTES]... PROGRAM ARGS...`, and the text.
@@ -86,7 +86,7 @@ fn is_setting(word: &[u8]) -> bool {
 }
 
 fn stdio(section: &Section, handle: &[u8]) -> Result<Stdio, Errno> {
-    let fd = dup(section.fd(handle))?;
+    let fd = dup(section.fd(handle)?)?;
     // SAFETY: `dup` made it just now for this.
     Ok(Stdio::from(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
@@ -121,5 +121,21 @@ fn ended(status: ExitStatus) -> String {
         (Some(code), _) => format!("exit {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "neither exited nor killed".to_owned(),
+    }
+}
+
+/// Rust's library has programs ignore SIGPIPE on Linux; the guests' one leaves it as it is.
+pub fn ignore_sigpipe() {
+    #[cfg(target_os = "wasi")]
+    {
+        #[link(wasm_import_module = "eyot:kernel/signal@0.1.0")]
+        unsafe extern "C" {
+            #[link_name = "set-disposition"]
+            fn set_disposition(signal: u32, to: u32, before: *mut u32) -> i32;
+        }
+        let (sigpipe, ignore, mut before) = (13, 1, 0);
+        // SAFETY: the memory is that of `before`, which the call fills.
+        let errno = unsafe { set_disposition(sigpipe, ignore, &raw mut before) };
+        assert_eq!(errno, 0, "SIGPIPE can be ignored");
     }
 }
