@@ -213,6 +213,7 @@ function run(step) {
 }
 
 function main([base, ...marks]) {
+  process.umask(0o022);
   const is = (skip) => skip.some((name) => marks.includes(name));
   let [section, count, sections, skipped] = ['', 0, 0, false];
   const leave = () => {

@@ -36,11 +36,7 @@ impl Place {
 
     /// The marks that steps carry which cannot be the same there.
     fn marks(self) -> &'static [&'static str] {
-        match self {
-            Place::Memory => &[],
-            Place::Host => &["mount", "host"],
-            Place::Component => &["mount"],
-        }
+        if self == Place::Host { &["host"] } else { &[] }
     }
 }
 
@@ -80,7 +76,7 @@ fn marks_are_known_and_have_reasons() {
         let (names, reason) = mark.split_once(": ").unwrap_or_else(|| panic!("no reason: {line}"));
         assert!(!reason.trim().is_empty(), "no reason: {line}");
         let names: Vec<_> = names.split(',').collect();
-        let known = ["wasi", "js", "eyot-js", "mount", "host"];
+        let known = ["wasi", "js", "eyot-js", "host"];
         assert!(names.iter().all(|name| known.contains(name)), "an unknown mark: {line}");
         assert!(!(names.contains(&"wasi") && names.contains(&"js")), "a step for nobody: {line}");
     }
