@@ -95,9 +95,8 @@ pub fn build_snapshot(artefact: &'static Artefact) -> Result<Vec<u8>, BootError>
     isolate.clear_kept_objects();
     isolate.remove_slot::<Rc<Env>>();
     drop(env);
-    let blob = isolate
-        .create_blob(v8::FunctionCodeHandling::Keep)
-        .ok_or_else(|| BootError("V8 wrote no snapshot".into()))?;
+    let blob =
+        isolate.create_blob(v8::FunctionCodeHandling::Keep).ok_or_else(|| BootError("V8 wrote no snapshot".into()))?;
     let mut out = MARK.to_vec();
     out.extend_from_slice(&dependencies(artefact));
     out.extend_from_slice(&blob);
@@ -105,7 +104,8 @@ pub fn build_snapshot(artefact: &'static Artefact) -> Result<Vec<u8>, BootError>
 }
 
 /// Built-ins that most scripts load.
-const PRELOAD: &[&str] = &["internal/process/pre_execution", "internal/fs/sync_write_stream", "internal/main/run_main_module"];
+const PRELOAD: &[&str] =
+    &["internal/process/pre_execution", "internal/fs/sync_write_stream", "internal/main/run_main_module"];
 
 /// Loads what most scripts need, so that it is in the heap already.
 fn preload(scope: &mut Scope<'_, '_>) -> Result<(), BootError> {

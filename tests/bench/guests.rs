@@ -47,7 +47,8 @@ pub const PER_ROUND: f64 = 20_000.0;
 pub const SEEK: &str = "(call $check (call $seek (local.get $fd) (i64.const 0) (i32.const 1) (i32.const 104)))";
 
 /// `fd_pread` of 4 KiB.
-pub const READ_4K: &str = "(call $check (call $pread (local.get $fd) (i32.const 88) (i32.const 1) (i64.const 0) (i32.const 72)))";
+pub const READ_4K: &str =
+    "(call $check (call $pread (local.get $fd) (i32.const 88) (i32.const 1) (i64.const 0) (i32.const 72)))";
 
 /// The program around an operation.
 pub fn wasm(body: &str) -> Result<Vec<u8>, String> {

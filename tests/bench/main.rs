@@ -61,7 +61,9 @@ fn main() -> ExitCode {
         }
     }
     if !options.json {
-        println!("\nratio: median of Eyot over median of the peer; below 1 Eyot is faster. Targets: docs/performance.md.");
+        println!(
+            "\nratio: median of Eyot over median of the peer; below 1 Eyot is faster. Targets: docs/performance.md."
+        );
     }
     ExitCode::from(u8::from(failed))
 }

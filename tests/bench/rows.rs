@@ -48,7 +48,8 @@ impl Row {
     /// The row for people.
     pub fn line(&self, name: &str) -> String {
         let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|part| human(self.eyot.percentile(part)));
-        let peer = self.peer.as_ref().map_or("-".into(), |(who, peer)| format!("{who} {}", human(peer.percentile(0.5))));
+        let peer =
+            self.peer.as_ref().map_or("-".into(), |(who, peer)| format!("{who} {}", human(peer.percentile(0.5))));
         let ratio = self.ratio().map_or("-".into(), |ratio| format!("{ratio:.2}"));
         let (runs, target) = (self.eyot.len(), human(self.target));
         format!("{name:<46} {runs:>6} {p50:>10} {p95:>10} {p99:>10} {target:>10}  {peer:<24} {ratio:>7}")
@@ -103,7 +104,10 @@ fn shell_command(options: &Options) -> Result<Row, String> {
 }
 
 fn shell_process(options: &Options) -> Result<Row, String> {
-    let eyot = Samples::time(options.runs(50), || eyot(&["sh", "-c", HELLO[1]]).map(drop))?;
+    let eyot = Samples::time(options.runs(50), || {
+        let told = eyot(&["sh", "-c", HELLO[1]])?;
+        if told.starts_with(b"hello\nbin\n") { Ok(()) } else { Err(format!("{:?}", String::from_utf8_lossy(&told))) }
+    })?;
     let peer = Samples::time(options.runs(50), || linux("sh", &HELLO))?;
     Ok(Row { eyot, peer: Some(("Linux sh", peer)), target: 30e6 })
 }
@@ -129,14 +133,11 @@ fn in_wasm(options: &Options, body: &str, target: f64) -> Result<Row, String> {
     let vm = world::vm()?;
     vm.write_file("/tmp/bench.wasm", &guests::wasm(body)?, 0o755).map_err(|errno| errno.to_string())?;
     let rounds = u8::try_from(options.runs(100)).unwrap_or(100);
-    let output = vm
-        .command("/tmp/bench.wasm")
-        .output_with_input(&[rounds])
-        .map_err(|error| error.to_string())?;
+    let output = vm.command("/tmp/bench.wasm").output_with_input(&[rounds]).map_err(|error| error.to_string())?;
     if !output.status.success() {
         return Err(format!("{:?}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
     }
-    Ok(Row { eyot: Samples::of(guests::samples(&output.stdout)), peer: None, target })
+    Ok(Row { eyot: some(guests::samples(&output.stdout), "the guest")?, peer: None, target })
 }
 
 fn seek(options: &Options) -> Result<Row, String> {
@@ -147,16 +148,20 @@ fn read_4k(options: &Options) -> Result<Row, String> {
     in_wasm(options, guests::READ_4K, 500.0)
 }
 
+fn some(samples: Vec<f64>, who: &str) -> Result<Samples, String> {
+    if samples.is_empty() { Err(format!("{who} told no times")) } else { Ok(Samples::of(samples)) }
+}
+
 /// Runs a script in Eyot and in the host's Node, and takes the samples that it prints.
 fn in_both(script: &str, target: f64) -> Result<Row, String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
     let file = dir.path().join("bench.js");
     std::fs::write(&file, script).map_err(|error| error.to_string())?;
     let file = file.to_string_lossy();
-    let ours = Samples::of(guests::lines(&eyot(&["run", &file])?));
+    let ours = some(guests::lines(&eyot(&["run", &file])?), "eyot")?;
     let mut node = Command::new("node");
     node.arg(&*file);
-    let peer = Samples::of(guests::lines(&world::host(node)?));
+    let peer = some(guests::lines(&world::host(node)?), "node")?;
     Ok(Row { eyot: ours, peer: Some(("node", peer)), target })
 }
 

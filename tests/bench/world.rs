@@ -15,7 +15,8 @@ fn base() -> Result<Arc<BaseImage>, String> {
     static BASE: OnceLock<Result<Arc<BaseImage>, String>> = OnceLock::new();
     BASE.get_or_init(|| {
         let file = home()?.join("base.img");
-        let bytes = std::fs::read(&file).map_err(|error| format!("{}: {error}; run `cargo xtask setup`", file.display()))?;
+        let bytes =
+            std::fs::read(&file).map_err(|error| format!("{}: {error}; run `cargo xtask setup`", file.display()))?;
         BaseImage::open(Arc::new(bytes)).map(Arc::new).map_err(|error| format!("{}: {error}", file.display()))
     })
     .clone()
@@ -41,7 +42,10 @@ fn cache() -> Option<PathBuf> {
 pub fn wasm() -> Arc<dyn Executor> {
     static WASM: OnceLock<Arc<WasmExecutor>> = OnceLock::new();
     WASM.get_or_init(|| {
-        Arc::new(WasmExecutor::new(WasmConfig { code_cache: cache().map(|cache| cache.join("code")), ..WasmConfig::default() }))
+        Arc::new(WasmExecutor::new(WasmConfig {
+            code_cache: cache().map(|cache| cache.join("code")),
+            ..WasmConfig::default()
+        }))
     })
     .clone()
 }

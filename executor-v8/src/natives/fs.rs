@@ -254,8 +254,12 @@ fn on_two<'s>(
         (Ok(a), Ok(b)) => act(&env.sys, a, b),
         (Err(e), _) | (_, Err(e)) => Err(*e),
     };
-    let failure =
-        |e| Failure { errno: e, syscall, path: Some(a.clone().unwrap_or_default()), dest: Some(b.clone().unwrap_or_default()) };
+    let failure = |e| Failure {
+        errno: e,
+        syscall,
+        path: Some(a.clone().unwrap_or_default()),
+        dest: Some(b.clone().unwrap_or_default()),
+    };
     let result = result.map(|()| Out::Undefined).map_err(failure);
     deliver(scope, &env, args.get(req), ret, result);
 }

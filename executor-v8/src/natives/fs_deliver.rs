@@ -112,7 +112,13 @@ fn statfs_fields(s: &FilesystemStatus) -> [i64; 7] {
 
 /// Numbers in an array: the shared one for an answer at once, a new one for a later answer.
 #[allow(clippy::cast_precision_loss)] // what a Number can hold is what Node gives
-fn numbers<'s>(scope: &Scope<'s, '_>, env: &Env, fields: &[i64], bigint: bool, shared: Option<(Root, Root)>) -> Option<Value<'s>> {
+fn numbers<'s>(
+    scope: &Scope<'s, '_>,
+    env: &Env,
+    fields: &[i64],
+    bigint: bool,
+    shared: Option<(Root, Root)>,
+) -> Option<Value<'s>> {
     if let Some((plain, big)) = shared {
         let root = if bigint { big } else { plain };
         for (i, f) in fields.iter().enumerate() {
@@ -183,7 +189,13 @@ fn value<'s>(scope: &mut Scope<'s, '_>, env: &Env, out: Out, at_once: bool) -> O
 }
 
 /// Answers a call: at once, or through the request.
-pub(super) fn deliver<'s>(scope: &mut Scope<'s, '_>, env: &Env, request: Value<'s>, mut ret: Ret<'s>, result: Result<Out, Failure>) {
+pub(super) fn deliver<'s>(
+    scope: &mut Scope<'s, '_>,
+    env: &Env,
+    request: Value<'s>,
+    mut ret: Ret<'s>,
+    result: Result<Out, Failure>,
+) {
     if request.is_undefined() {
         match result {
             Ok(Out::Undefined) => {}
@@ -211,7 +223,9 @@ pub(super) fn deliver<'s>(scope: &mut Scope<'s, '_>, env: &Env, request: Value<'
     let request = v8::Global::new(scope, request);
     env.event_loop.complete(Box::new(move |scope, env| {
         let request = v8::Local::new(scope, &request);
-        let Some(f) = js::get(scope, request, "oncomplete").and_then(|f| f.try_cast::<v8::Function>().ok()) else { return };
+        let Some(f) = js::get(scope, request, "oncomplete").and_then(|f| f.try_cast::<v8::Function>().ok()) else {
+            return;
+        };
         let args = match result {
             Ok(Out::Undefined) => vec![js::null(scope)],
             Ok(out) => match value(scope, env, out, false) {
@@ -224,7 +238,12 @@ pub(super) fn deliver<'s>(scope: &mut Scope<'s, '_>, env: &Env, request: Value<'
     }));
 }
 
-fn settle_later(scope: &Scope<'_, '_>, env: &Env, resolver: v8::Local<'_, v8::PromiseResolver>, result: Result<Out, Failure>) {
+fn settle_later(
+    scope: &Scope<'_, '_>,
+    env: &Env,
+    resolver: v8::Local<'_, v8::PromiseResolver>,
+    result: Result<Out, Failure>,
+) {
     let resolver = v8::Global::new(scope, resolver);
     env.event_loop.complete(Box::new(move |scope, env| {
         let resolver = v8::Local::new(scope, &resolver);
@@ -245,7 +264,12 @@ fn settle_later(scope: &Scope<'_, '_>, env: &Env, resolver: v8::Local<'_, v8::Pr
 
 fn fs_req_callback<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) {
     if !args.is_construct_call() {
-        js::throw_with_code(scope, js::Kind::Type, "ERR_CONSTRUCT_CALL_REQUIRED", "Cannot call constructor without `new`");
+        js::throw_with_code(
+            scope,
+            js::Kind::Type,
+            "ERR_CONSTRUCT_CALL_REQUIRED",
+            "Cannot call constructor without `new`",
+        );
     }
 }
 
@@ -253,7 +277,12 @@ fn fs_req_callback<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>)
 
 fn file_handle<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) {
     if !args.is_construct_call() {
-        return js::throw_with_code(scope, js::Kind::Type, "ERR_CONSTRUCT_CALL_REQUIRED", "Cannot call constructor without `new`");
+        return js::throw_with_code(
+            scope,
+            js::Kind::Type,
+            "ERR_CONSTRUCT_CALL_REQUIRED",
+            "Cannot call constructor without `new`",
+        );
     }
     let Some(fd) = js::integer(args.get(0), 0.0, 2_147_483_647.0) else {
         return js::throw_argument(scope, "the descriptor must be a non-negative integer");

@@ -38,7 +38,12 @@ pub(super) fn handle<'s>(scope: &mut Scope<'s, '_>, env: &Env, entries: &[Direct
 
 fn dir_handle<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) {
     if !args.is_construct_call() {
-        js::throw_with_code(scope, js::Kind::Type, "ERR_CONSTRUCT_CALL_REQUIRED", "Cannot call constructor without `new`");
+        js::throw_with_code(
+            scope,
+            js::Kind::Type,
+            "ERR_CONSTRUCT_CALL_REQUIRED",
+            "Cannot call constructor without `new`",
+        );
     }
 }
 

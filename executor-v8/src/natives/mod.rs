@@ -6,6 +6,7 @@ mod buffer;
 mod builtins;
 mod codec;
 mod contextify;
+mod crypto;
 mod env_proxy;
 mod errors;
 mod fs;
@@ -27,7 +28,7 @@ mod v8_binding;
 pub(crate) use env_proxy::external_references;
 pub(crate) use performance::start as start_clock;
 pub(crate) use async_wrap::{enter_main, leave_main};
-pub(crate) use errors::{on_message, on_promise_reject, prepare_stack_trace, trigger_uncaught};
+pub(crate) use errors::{on_message, on_promise_reject, prepare_stack_trace};
 
 use crate::env::{Env, Root};
 use crate::js::{self, Object, Scope};
@@ -61,6 +62,10 @@ const NOTHING: &[&str] = &[
     "module_wrap.setInitializeImportMetaObjectCallback",
     "crypto.startLoadingCertificatesOffThread",
     "cares_wrap.ChannelWrap",
+    "http2.setCallbackFunctions",
+    "serdes.Serializer",
+    "serdes.Serializer#_setTreatArrayBufferViewsAsHostObjects",
+    "serdes.Serializer#writeHeader",
     "profiler.setCoverageDirectory",
     "profiler.setSourceMapCacheGetter",
 ];
@@ -77,6 +82,7 @@ pub(crate) fn register(r: &mut Registry) {
     builtins::register(r);
     codec::register(r);
     contextify::register(r);
+    crypto::register(r);
     errors::register(r);
     fs::register(r);
     fs_deliver::register(r);

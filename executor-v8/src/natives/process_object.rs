@@ -10,7 +10,8 @@ use crate::shape::private_symbol;
 pub(crate) fn create<'s>(scope: &Scope<'s, '_>, env: &Env) -> Result<Value<'s>, ArtefactError> {
     let table = env.artefact.process()?;
     let damaged = || ArtefactError::Format("no process object can be made from it".into());
-    let t = v8::FunctionTemplate::builder_raw(crate::registry::registry().get("inert").ok_or_else(damaged)?).build(scope);
+    let t =
+        v8::FunctionTemplate::builder_raw(crate::registry::registry().get("inert").ok_or_else(damaged)?).build(scope);
     t.set_class_name(js::key(scope, "process"));
     // The instance is made from the template, so the inert constructor is not called.
     let process = t.get_function(scope).and_then(|f| {

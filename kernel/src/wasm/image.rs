@@ -10,7 +10,7 @@ use wasmtime::{Engine, ExternType, InstancePre, Module};
 
 use super::Shared;
 use super::cache::{CodeCache, ContentHash, Entry, Unusable};
-use super::component::ComponentPre;
+use super::component::{self, ComponentPre};
 use super::engine::{TIERS, Tier};
 use super::process::Guest;
 use crate::Errno;
@@ -66,11 +66,13 @@ impl Images {
         Self { by_identity: Mutex::new(Recent::new(IMAGES_MAX)), by_hash: Mutex::new(Recent::new(IMAGES_MAX)) }
     }
 
-    /// The code of an image: a look-up for a file that was loaded before, a hash for one with the same bytes, else from the cache or the compiler.
+    /// The code of a file that was loaded before.
+    pub(super) fn recall(&self, identity: &ImageIdentity) -> Option<Arc<Code>> {
+        self.by_identity.lock().get(identity).cloned()
+    }
+
+    /// The code of an image that is not known by its file: a hash for one with the same bytes, else from the cache or the compiler.
     pub(super) fn load(&self, shared: &Shared, image: &Image) -> Result<Arc<Code>, LoadError> {
-        if let Some(code) = self.by_identity.lock().get(&image.identity) {
-            return Ok(code.clone());
-        }
         let bytes: &[u8] = (*image.content.bytes).as_ref();
         let hash = image.content.blake3.unwrap_or_else(|| *blake3::hash(bytes).as_bytes());
         let slot = self.by_hash.lock().get_or_insert_with(hash, Slot::default).clone();
@@ -136,7 +138,7 @@ fn load(shared: &Shared, path: &str, bytes: &[u8], hash: ContentHash) -> Result<
     check_exports(&machine).map_err(&noexec)?;
     let missing = missing_imports(tier, &machine);
     if !missing.is_empty() {
-        return Err(noexec(format!("it imports what Eyot does not provide: {}", missing.join(", "))));
+        return Err(noexec(format!("it imports '{}', which nothing here provides", missing.join("', '"))));
     }
     let first = link(tier, machine).map_err(|error| noexec(format!("it does not fit Eyot's interfaces: {error:#}")))?;
     Ok(Code { first, others: Mutex::new([const { None }; TIERS]) })
@@ -202,7 +204,9 @@ fn compile(
                     return Ok(machine);
                 }
             }
-            Err(error) => tracing::warn!(%error, "compiled code could not be kept: it will be compiled again next time"),
+            Err(error) => {
+                tracing::warn!(%error, "compiled code could not be kept: it will be compiled again next time")
+            }
         }
     }
     // SAFETY: the bytes come from this engine's own compiler.
@@ -216,20 +220,27 @@ fn compile(
 
 /// Whether it is a program and not a library.
 fn check_exports(machine: &Machine) -> Result<(), String> {
-    let Machine::Module(module) = machine else { return Ok(()) };
+    let module = match machine {
+        Machine::Module(module) => module,
+        Machine::Component(component) => return component::check_exports(component),
+    };
     match module.get_export("_start") {
         Some(ExternType::Func(start)) if start.params().len() == 0 && start.results().len() == 0 => Ok(()),
         Some(_) => Err("its '_start' is no function without parameters and results".into()),
         None if module.get_export("_initialize").is_some() => {
-            Err("it is a WASI reactor (it exports '_initialize'): a library to be called, not a program to be run".into())
+            Err("it is a WASI reactor (it exports '_initialize'): a library to be called, not a program to be run"
+                .into())
         }
         None => Err("it is no program: it exports no '_start' function".into()),
     }
 }
 
-/// The imports that nobody provides, as `module.function`.
+/// The imports that nobody provides: of a module as `module.function`, of a component as they are.
 fn missing_imports(tier: &Tier, machine: &Machine) -> Vec<String> {
-    let Machine::Module(module) = machine else { return Vec::new() };
+    let module = match machine {
+        Machine::Module(module) => module,
+        Machine::Component(component) => return component::missing_imports(component),
+    };
     let mut missing: Vec<String> = module
         .imports()
         .filter(|import| !tier.linker.provides(import.module(), import.name()))
@@ -242,7 +253,7 @@ fn missing_imports(tier: &Tier, machine: &Machine) -> Vec<String> {
 fn link(tier: &Tier, machine: Machine) -> Result<Ready, wasmtime::Error> {
     match machine {
         Machine::Module(module) => tier.linker.link(&module).map(Ready::Module),
-        Machine::Component(component) => ComponentPre::link(tier, component).map(Ready::Component),
+        Machine::Component(component) => ComponentPre::link(tier, &component).map(Ready::Component),
     }
 }
 

@@ -10,19 +10,20 @@
 //! ```
 //! Host functions decode, call `syscall`, and encode; they hold no state of their own.
 
-mod cache;
+pub(crate) mod cache;
 mod call;
 mod component;
 mod core_abi;
 mod engine;
 mod image;
 mod p1;
+mod p2;
 mod process;
 mod ticker;
 mod trap;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -33,7 +34,7 @@ use image::Images;
 use process::WasmProgram;
 use wasmtime::Engine;
 
-use crate::process::{Executor, Image, ImageHead, LoadError, Program};
+use crate::process::{Executor, Image, ImageHead, ImageIdentity, LoadError, Program};
 
 /// How WebAssembly is run.
 #[derive(Clone, Debug, Default)]
@@ -88,6 +89,11 @@ impl Executor for WasmExecutor {
 
     fn accepts(&self, head: ImageHead<'_>) -> bool {
         head.interpreter.is_none() && head.bytes.starts_with(image::MAGIC)
+    }
+
+    fn recall(&self, identity: &ImageIdentity) -> Option<Box<dyn Program>> {
+        let code = self.shared.images.recall(identity)?;
+        Some(Box::new(WasmProgram { shared: self.shared.clone(), code }))
     }
 
     fn load(&self, image: &Image) -> Result<Box<dyn Program>, LoadError> {

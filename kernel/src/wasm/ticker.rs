@@ -153,7 +153,8 @@ mod tests {
         let engine = Engine::new(&config).unwrap();
         let ticker = Ticker::new();
         ticker.add(&engine);
-        let module = wasmtime::Module::new(&engine, wat::parse_str("(module (func (export \"f\") (loop (br 0))))").unwrap());
+        let module =
+            wasmtime::Module::new(&engine, wat::parse_str("(module (func (export \"f\") (loop (br 0))))").unwrap());
         let module = module.unwrap();
         for _ in 0..2 {
             let mut store = wasmtime::Store::new(&engine, ());

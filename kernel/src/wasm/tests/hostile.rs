@@ -72,7 +72,8 @@ fn an_endless_loop_is_killed_and_others_run_meanwhile() {
 #[test]
 fn a_guest_that_waits_for_ever_is_killed() {
     let vm = vm();
-    let (reads, _) = program("(iov 0 512 1) (expect 0 (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 64)))");
+    let (reads, _) =
+        program("(iov 0 512 1) (expect 0 (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 64)))");
     install(&vm, "/bin/reads", &reads);
     let process = vm.command("/bin/reads").stdin(crate::vm::Stdio::Piped).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(30));
@@ -114,7 +115,11 @@ fn memory_ends_at_the_limit_and_comes_back() {
 #[test]
 fn a_program_that_starts_with_more_memory_than_there_is_does_not_run() {
     let vm = vm_with(&[(Limit::MemoryBytesPerProcess, 1 << 20)]);
-    install(&vm, "/bin/p", &wat::parse_str(r#"(module (memory (export "memory") 100) (func (export "_start")))"#).unwrap());
+    install(
+        &vm,
+        "/bin/p",
+        &wat::parse_str(r#"(module (memory (export "memory") 100) (func (export "_start")))"#).unwrap(),
+    );
     let output = vm.command("/bin/p").output().unwrap();
     assert_eq!(output.status, ExitStatus::Signaled(signal::KILL));
     assert!(!output.stderr.is_empty());
