@@ -51,20 +51,84 @@ struct Row {
 const IOV: &str = "(i32.store (i32.const 0) (i32.const 65536)) (i32.store (i32.const 4) (i32.const {n}))";
 
 const ROWS: &[Row] = &[
-    Row { name: "fd_seek", before: "{f}", turn: "(call $ok (call $fd_seek (i32.const 4) (i64.const 0) (i32.const 1) (i32.const 64)))", turns: 2_000_000 },
-    Row { name: "fd_tell", before: "{f}", turn: "(call $ok (call $fd_tell (i32.const 4) (i32.const 64)))", turns: 2_000_000 },
-    Row { name: "clock_time_get", before: "", turn: "(call $ok (call $clock_time_get (i32.const 1) (i64.const 1) (i32.const 64)))", turns: 2_000_000 },
-    Row { name: "fd_pread 1 B", before: "{f}{1}", turn: "(call $ok (call $fd_pread (i32.const 4) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 64)))", turns: 1_000_000 },
-    Row { name: "fd_pread 4 KiB", before: "{f}{4096}", turn: "(call $ok (call $fd_pread (i32.const 4) (i32.const 0) (i32.const 1) (i64.const 4096) (i32.const 64)))", turns: 1_000_000 },
-    Row { name: "fd_pread 1 MiB", before: "{f}{1048576}", turn: "(call $ok (call $fd_pread (i32.const 4) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 64)))", turns: 2000 },
-    Row { name: "fd_pwrite 4 KiB", before: "{f}{4096}", turn: "(call $ok (call $fd_pwrite (i32.const 4) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 64)))", turns: 1_000_000 },
-    Row { name: "fd_write 1 B to /dev/null", before: "{1}", turn: "(call $ok (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)))", turns: 1_000_000 },
-    Row { name: "fd_filestat_get", before: "{f}", turn: "(call $ok (call $fd_filestat_get (i32.const 4) (i32.const 64)))", turns: 500_000 },
-    Row { name: "path_filestat_get tmp/f", before: "", turn: "(call $ok (call $path_filestat_get (i32.const 3) (i32.const 1) (i32.const 1024) (i32.const 5) (i32.const 64)))", turns: 500_000 },
-    Row { name: "path_open + fd_close", before: "", turn: "(call $open (i32.const 1024) (i32.const 5) (i64.const 2)) (call $ok (call $fd_close (i32.const 4)))", turns: 500_000 },
-    Row { name: "fd_readdir of 1,000", before: "(call $open (i32.const 1037) (i32.const 5) (i64.const 0x4000))", turn: "(call $ok (call $fd_readdir (i32.const 4) (i32.const 65536) (i32.const 100000) (i64.const 0) (i32.const 64)))", turns: 500 },
-    Row { name: "spawn + wait of a small module, from a guest", before: "(i32.store (i32.const 256) (i32.const 1047)) (i32.store (i32.const 260) (i32.const 9))",
-        turn: "(call $ok (call $spawn (i32.const 256) (i32.const 48) (i32.const 64))) (call $ok (call $wait (i32.const -1) (i32.const 0) (i32.const 80)))", turns: 2000 },
+    Row {
+        name: "fd_seek",
+        before: "{f}",
+        turn: "(call $ok (call $fd_seek (i32.const 4) (i64.const 0) (i32.const 1) (i32.const 64)))",
+        turns: 2_000_000,
+    },
+    Row {
+        name: "fd_tell",
+        before: "{f}",
+        turn: "(call $ok (call $fd_tell (i32.const 4) (i32.const 64)))",
+        turns: 2_000_000,
+    },
+    Row {
+        name: "clock_time_get",
+        before: "",
+        turn: "(call $ok (call $clock_time_get (i32.const 1) (i64.const 1) (i32.const 64)))",
+        turns: 2_000_000,
+    },
+    Row {
+        name: "fd_pread 1 B",
+        before: "{f}{1}",
+        turn: "(call $ok (call $fd_pread (i32.const 4) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 64)))",
+        turns: 1_000_000,
+    },
+    Row {
+        name: "fd_pread 4 KiB",
+        before: "{f}{4096}",
+        turn: "(call $ok (call $fd_pread (i32.const 4) (i32.const 0) (i32.const 1) (i64.const 4096) (i32.const 64)))",
+        turns: 1_000_000,
+    },
+    Row {
+        name: "fd_pread 1 MiB",
+        before: "{f}{1048576}",
+        turn: "(call $ok (call $fd_pread (i32.const 4) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 64)))",
+        turns: 2000,
+    },
+    Row {
+        name: "fd_pwrite 4 KiB",
+        before: "{f}{4096}",
+        turn: "(call $ok (call $fd_pwrite (i32.const 4) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 64)))",
+        turns: 1_000_000,
+    },
+    Row {
+        name: "fd_write 1 B to /dev/null",
+        before: "{1}",
+        turn: "(call $ok (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)))",
+        turns: 1_000_000,
+    },
+    Row {
+        name: "fd_filestat_get",
+        before: "{f}",
+        turn: "(call $ok (call $fd_filestat_get (i32.const 4) (i32.const 64)))",
+        turns: 500_000,
+    },
+    Row {
+        name: "path_filestat_get tmp/f",
+        before: "",
+        turn: "(call $ok (call $path_filestat_get (i32.const 3) (i32.const 1) (i32.const 1024) (i32.const 5) (i32.const 64)))",
+        turns: 500_000,
+    },
+    Row {
+        name: "path_open + fd_close",
+        before: "",
+        turn: "(call $open (i32.const 1024) (i32.const 5) (i64.const 2)) (call $ok (call $fd_close (i32.const 4)))",
+        turns: 500_000,
+    },
+    Row {
+        name: "fd_readdir of 1,000",
+        before: "(call $open (i32.const 1037) (i32.const 5) (i64.const 0x4000))",
+        turn: "(call $ok (call $fd_readdir (i32.const 4) (i32.const 65536) (i32.const 100000) (i64.const 0) (i32.const 64)))",
+        turns: 500,
+    },
+    Row {
+        name: "spawn + wait of a small module, from a guest",
+        before: "(i32.store (i32.const 256) (i32.const 1047)) (i32.store (i32.const 260) (i32.const 9))",
+        turn: "(call $ok (call $spawn (i32.const 256) (i32.const 48) (i32.const 64))) (call $ok (call $wait (i32.const -1) (i32.const 0) (i32.const 80)))",
+        turns: 2000,
+    },
 ];
 
 fn main() {
@@ -79,7 +143,12 @@ fn main() {
     for index in 0..1000 {
         vm.write_file(&format!("/tmp/d/entry-{index:04}"), b"", 0o644).unwrap();
     }
-    vm.write_file("/bin/true", &wat::parse_str(r#"(module (memory (export "memory") 1) (func (export "_start")))"#).unwrap(), 0o755).unwrap();
+    vm.write_file(
+        "/bin/true",
+        &wat::parse_str(r#"(module (memory (export "memory") 1) (func (export "_start")))"#).unwrap(),
+        0o755,
+    )
+    .unwrap();
     let started = Instant::now();
     assert!(vm.command("/bin/true").status().unwrap().success());
     println!("first program, with making the engine and compiling: {:?}", started.elapsed());

@@ -59,7 +59,9 @@ impl CodeCache {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         let metadata = fs::symlink_metadata(dir)?;
         if !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err(io::Error::other("the code cache is no directory of the user who runs this: code in it would not be safe to run"));
+            return Err(io::Error::other(
+                "the code cache is no directory of the user who runs this: code in it would not be safe to run",
+            ));
         }
         if metadata.mode() & 0o077 != 0 {
             fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
@@ -160,7 +162,8 @@ fn check(file: &File) -> Result<(), String> {
     if !whole {
         return Err("it is cut short".to_owned());
     }
-    let digest = sample_hash(size, |offset, buffer| file.read_exact_at(buffer, offset)).map_err(|error| error.to_string())?;
+    let digest =
+        sample_hash(size, |offset, buffer| file.read_exact_at(buffer, offset)).map_err(|error| error.to_string())?;
     if trailer[16..] == digest { Ok(()) } else { Err("its hash is wrong".to_owned()) }
 }
 

@@ -307,7 +307,11 @@ mod tests {
         assert_eq!(program(&Memory::new(&mut bytes), 0, 47).err(), Some(Errno::Inval));
         assert_eq!(program(&Memory::new(&mut bytes), 1, PROGRAM_BYTES).err(), Some(Errno::Fault));
         assert_eq!(program(&Memory::new(&mut bytes), u32::MAX, PROGRAM_BYTES).err(), Some(Errno::Fault));
-        assert_eq!(decode([48, 0, 48, 2, 0, 0, 0, 0, 0, 0, 0, 0], b"ab").err(), Some(Errno::Inval), "no NUL at the end");
+        assert_eq!(
+            decode([48, 0, 48, 2, 0, 0, 0, 0, 0, 0, 0, 0], b"ab").err(),
+            Some(Errno::Inval),
+            "no NUL at the end"
+        );
     }
 
     #[test]

@@ -61,7 +61,8 @@ fn randomness_and_yielding() {
 
 #[test]
 fn reading_and_writing_move_the_position() {
-    with_file(r#"
+    with_file(
+        r#"
         (i64.store (i32.const 512) (i64.const 0x6867666564636261))
         (iov 0 512 3) (iov 8 0 0) (iov 16 515 5)
         (expect 0 (call $fd_write (i32.const 4) (i32.const 0) (i32.const 3) (i32.const 64)))
@@ -80,12 +81,14 @@ fn reading_and_writing_move_the_position() {
         (expect 0 (call $fd_tell (i32.const 4) (i32.const 64))) (expect64 64 108)
         (expect 70 (call $fd_seek (i32.const 0) (i64.const 0) (i32.const 0) (i32.const 64)))
         (expect 8 (call $fd_seek (i32.const 3) (i64.const 0) (i32.const 0) (i32.const 64)))
-        (expect 8 (call $fd_tell (i32.const 99) (i32.const 64)))"#);
+        (expect 8 (call $fd_tell (i32.const 99) (i32.const 64)))"#,
+    );
 }
 
 #[test]
 fn reading_and_writing_at_an_offset_do_not() {
-    with_file(r#"
+    with_file(
+        r#"
         (i64.store (i32.const 512) (i64.const 0x6867666564636261))
         (iov 0 512 4) (iov 8 516 4)
         (expect 0 (call $fd_pwrite (i32.const 4) (i32.const 0) (i32.const 2) (i64.const 2) (i32.const 64)))
@@ -97,12 +100,14 @@ fn reading_and_writing_at_an_offset_do_not() {
         (expect 28 (call $fd_pread (i32.const 4) (i32.const 0) (i32.const 1) (i64.const -1) (i32.const 64)))
         (expect 70 (call $fd_pread (i32.const 0) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 64)))
         (expect 70 (call $fd_pwrite (i32.const 1) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 64)))
-        (expect 31 (call $fd_pread (i32.const 3) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 64)))"#);
+        (expect 31 (call $fd_pread (i32.const 3) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 64)))"#,
+    );
 }
 
 #[test]
 fn vectors_are_checked_before_anything_moves() {
-    with_file(r#"
+    with_file(
+        r#"
         (iov 0 512 3) (iov 8 262143 2)
         (expect 21 (call $fd_write (i32.const 4) (i32.const 0) (i32.const 2) (i32.const 64)))
         (expect 0 (call $fd_tell (i32.const 4) (i32.const 64))) (expect64 64 0)
@@ -114,7 +119,8 @@ fn vectors_are_checked_before_anything_moves() {
         (expect 0 (call $fd_write (i32.const 4) (i32.const 0) (i32.const 0) (i32.const 64))) (expect32 64 0)
         (expect 8 (call $fd_write (i32.const 99) (i32.const 0) (i32.const 0) (i32.const 64)))
         (expect 8 (call $fd_write (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 64)))
-        (expect 8 (call $fd_read (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)))"#);
+        (expect 8 (call $fd_read (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)))"#,
+    );
 }
 
 #[test]
@@ -133,7 +139,8 @@ fn standard_input_is_read_to_its_end() {
 
 #[test]
 fn state_of_descriptors() {
-    with_file(r#"
+    with_file(
+        r#"
         (expect 0 (call $fd_fdstat_get (i32.const 4) (i32.const 0)))
         (expect 4 (i32.load8_u (i32.const 0)))
         (expect 0 (i32.load16_u (i32.const 2)))
@@ -153,36 +160,44 @@ fn state_of_descriptors() {
         ;; a pipe cannot be sought, and the end for reading not be written
         (expect 2 (i32.and (i32.load (i32.const 8)) (i32.const 0x66)))
         (expect 8 (call $fd_fdstat_get (i32.const 99) (i32.const 0)))
-        (expect 21 (call $fd_fdstat_get (i32.const 4) (i32.const 262121)))"#);
+        (expect 21 (call $fd_fdstat_get (i32.const 4) (i32.const 262121)))"#,
+    );
 }
 
 #[test]
 fn rights_are_neither_gained_nor_lost() {
-    with_file(r#"
+    with_file(
+        r#"
         (expect 0 (call $fd_fdstat_get (i32.const 4) (i32.const 0)))
         (expect 0 (call $fd_fdstat_set_rights (i32.const 4) (i64.load (i32.const 8)) (i64.load (i32.const 16))))
         (expect 58 (call $fd_fdstat_set_rights (i32.const 4) (i64.const 2) (i64.const 0)))
         (expect 63 (call $fd_fdstat_set_rights (i32.const 4) (i64.const -1) (i64.const 0)))
-        (expect 8 (call $fd_fdstat_set_rights (i32.const 99) (i64.const 0) (i64.const 0)))"#);
+        (expect 8 (call $fd_fdstat_set_rights (i32.const 99) (i64.const 0) (i64.const 0)))"#,
+    );
 }
 
 #[test]
 fn appending_goes_to_the_end() {
     let vm = vm();
     vm.write_file("/tmp/log", b"old", 0o644).unwrap();
-    run_in(&vm, r#"
+    run_in(
+        &vm,
+        r#"
         (expect 0 (call $path_open (i32.const 3) (i32.const 1) (str "tmp/log") (i32.const 0) (i64.const 64) (i64.const 0) (i32.const 1) (i32.const 16)))
         (i32.store (i32.const 512) (i32.const 0x77656e2b)) (iov 0 512 4)
         (expect 0 (call $fd_write (i32.const 4) (i32.const 0) (i32.const 1) (i32.const 64)))
         (expect 0 (call $fd_seek (i32.const 4) (i64.const 0) (i32.const 0) (i32.const 64)))
         (expect 0 (call $fd_write (i32.const 4) (i32.const 0) (i32.const 1) (i32.const 64)))
-        (expect 8 (call $fd_read (i32.const 4) (i32.const 0) (i32.const 1) (i32.const 64)))"#, b"");
+        (expect 8 (call $fd_read (i32.const 4) (i32.const 0) (i32.const 1) (i32.const 64)))"#,
+        b"",
+    );
     assert_eq!(vm.read_file("/tmp/log").unwrap(), b"old+new+new");
 }
 
 #[test]
 fn attributes() {
-    with_file(r#"
+    with_file(
+        r#"
         (iov 0 512 100)
         (expect 0 (call $fd_write (i32.const 4) (i32.const 0) (i32.const 1) (i32.const 64)))
         (expect 0 (call $fd_filestat_get (i32.const 4) (i32.const 128)))
@@ -207,23 +222,27 @@ fn attributes() {
         (expect 0 (i32.load8_u (i32.const 144)))
         (expect 21 (call $fd_filestat_get (i32.const 4) (i32.const 262081)))
         (expect 0 (call $fd_sync (i32.const 4))) (expect 0 (call $fd_datasync (i32.const 4)))
-        (expect 28 (call $fd_sync (i32.const 0))) (expect 8 (call $fd_datasync (i32.const 99)))"#);
+        (expect 28 (call $fd_sync (i32.const 0))) (expect 8 (call $fd_datasync (i32.const 99)))"#,
+    );
 }
 
 #[test]
 fn advice() {
-    with_file(r#"
+    with_file(
+        r#"
         (expect 0 (call $fd_advise (i32.const 4) (i64.const 0) (i64.const 100) (i32.const 5)))
         (expect 28 (call $fd_advise (i32.const 4) (i64.const 0) (i64.const 100) (i32.const 6)))
         (expect 28 (call $fd_advise (i32.const 4) (i64.const -1) (i64.const 100) (i32.const 0)))
         (expect 70 (call $fd_advise (i32.const 0) (i64.const 0) (i64.const 100) (i32.const 0)))
         (expect 8 (call $fd_advise (i32.const 3) (i64.const 0) (i64.const 100) (i32.const 0)))
-        (expect 8 (call $fd_advise (i32.const 99) (i64.const 0) (i64.const 100) (i32.const 0)))"#);
+        (expect 8 (call $fd_advise (i32.const 99) (i64.const 0) (i64.const 100) (i32.const 0)))"#,
+    );
 }
 
 #[test]
 fn closing_and_renumbering() {
-    with_file(r#"
+    with_file(
+        r#"
         (expect 0 (call $fd_close (i32.const 4)))
         (expect 8 (call $fd_close (i32.const 4)))
         (expect 0 (call $path_open (i32.const 3) (i32.const 1) (str "tmp/f") (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 16)))
@@ -237,7 +256,8 @@ fn closing_and_renumbering() {
         (expect 0 (call $fd_renumber (i32.const 4) (i32.const 4)))
         (expect 8 (call $fd_renumber (i32.const 4) (i32.const 50)))
         (expect 8 (call $fd_renumber (i32.const 50) (i32.const 4)))
-        (expect 8 (call $fd_renumber (i32.const 50) (i32.const 50)))"#);
+        (expect 8 (call $fd_renumber (i32.const 50) (i32.const 50)))"#,
+    );
 }
 
 #[test]
@@ -257,10 +277,12 @@ fn the_directory_that_a_program_starts_with() {
 
 #[test]
 fn sockets_there_are_none() {
-    with_file(r#"
+    with_file(
+        r#"
         (expect 57 (call $sock_accept (i32.const 4) (i32.const 0) (i32.const 0)))
         (expect 57 (call $sock_recv (i32.const 4) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
         (expect 57 (call $sock_send (i32.const 4) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
         (expect 57 (call $sock_shutdown (i32.const 4) (i32.const 0)))
-        (expect 8 (call $sock_shutdown (i32.const 99) (i32.const 0)))"#);
+        (expect 8 (call $sock_shutdown (i32.const 99) (i32.const 0)))"#,
+    );
 }

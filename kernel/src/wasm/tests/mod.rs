@@ -98,7 +98,8 @@ pub(super) fn program(body: &str) -> (Vec<u8>, Vec<String>) {
     let mut text = String::from("(module\n");
     for (module, name, parameters) in IMPORTS {
         let types: Vec<_> = parameters.chars().map(|c| if c == 'I' { "i64" } else { "i32" }).collect();
-        writeln!(text, "(import \"{module}\" \"{name}\" (func ${name} (param {}) (result i32)))", types.join(" ")).unwrap();
+        writeln!(text, "(import \"{module}\" \"{name}\" (func ${name} (param {}) (result i32)))", types.join(" "))
+            .unwrap();
     }
     text.push_str("(import \"wasi_snapshot_preview1\" \"proc_exit\" (func $proc_exit (param i32)))\n");
     text.push_str("(memory (export \"memory\") 4)\n");

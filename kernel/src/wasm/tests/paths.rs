@@ -6,7 +6,9 @@ use super::*;
 fn opening() {
     let vm = vm();
     vm.write_file("/tmp/f", b"abc", 0o644).unwrap();
-    run_in(&vm, r#"
+    run_in(
+        &vm,
+        r#"
         (expect 44 (call $path_open (i32.const 3) (i32.const 1) (str "tmp/none") (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 16)))
         (expect 20 (call $path_open (i32.const 3) (i32.const 1) (str "tmp/f") (i32.const 5) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 16)))
         (expect 54 (call $path_open (i32.const 3) (i32.const 1) (str "tmp/f") (i32.const 2) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 16)))
@@ -32,7 +34,9 @@ fn opening() {
         (expect 0 (call $fd_filestat_get (i32.const 5) (i32.const 128))) (expect64 160 3)
         ;; cut to nothing
         (expect 0 (call $path_open (i32.const 3) (i32.const 1) (str "tmp/f") (i32.const 8) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 16)))
-        (expect 0 (call $fd_filestat_get (i32.const 5) (i32.const 128))) (expect64 160 0)"#, b"");
+        (expect 0 (call $fd_filestat_get (i32.const 5) (i32.const 128))) (expect64 160 0)"#,
+        b"",
+    );
 }
 
 #[test]
@@ -127,7 +131,9 @@ fn listing_in_one_go_and_in_pieces() {
         vm.write_file(&format!("/tmp/d/file-{index:02}"), b"", 0o644).unwrap();
     }
     // Entries of 24 + 7 bytes; ".": 25, "..": 26.
-    run_in(&vm, r#"
+    run_in(
+        &vm,
+        r#"
         (expect 0 (call $path_open (i32.const 3) (i32.const 1) (str "tmp/d") (i32.const 2) (i64.const 0x4000) (i64.const 0) (i32.const 0) (i32.const 16)))
         (expect 0 (call $fd_readdir (i32.const 4) (i32.const 1024) (i32.const 8192) (i64.const 0) (i32.const 64)))
         (expect32 64 1601)
@@ -150,5 +156,7 @@ fn listing_in_one_go_and_in_pieces() {
         (expect 54 (call $fd_readdir (i32.const 0) (i32.const 1024) (i32.const 2) (i64.const 0) (i32.const 64)))
         (expect 54 (call $fd_readdir (i32.const 0) (i32.const 1024) (i32.const 0) (i64.const 0) (i32.const 64)))
         (expect 8 (call $fd_readdir (i32.const 99) (i32.const 1024) (i32.const 2) (i64.const 0) (i32.const 64)))
-        (expect 0 (call $fd_readdir (i32.const 4) (i32.const 1024) (i32.const 100) (i64.const -1) (i32.const 64)))"#, b"");
+        (expect 0 (call $fd_readdir (i32.const 4) (i32.const 1024) (i32.const 100) (i64.const -1) (i32.const 64)))"#,
+        b"",
+    );
 }

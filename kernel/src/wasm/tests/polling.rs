@@ -54,12 +54,8 @@ fn descriptors_that_are_ready_and_those_that_are_not() {
     let vm = vm();
     let (binary, checks) = program(body);
     install(&vm, "/bin/p", &binary);
-    let mut process = vm
-        .command("/bin/p")
-        .stdin(crate::vm::Stdio::Piped)
-        .stdout(crate::vm::Stdio::Piped)
-        .spawn()
-        .unwrap();
+    let mut process =
+        vm.command("/bin/p").stdin(crate::vm::Stdio::Piped).stdout(crate::vm::Stdio::Piped).spawn().unwrap();
     let mut stdin = process.stdin.take().unwrap();
     std::thread::sleep(Duration::from_millis(50));
     std::io::Write::write_all(&mut stdin, b"x").unwrap();
@@ -73,12 +69,16 @@ fn descriptors_that_are_ready_and_those_that_are_not() {
 fn a_file_tells_how_much_is_left() {
     let vm = vm();
     vm.write_file("/tmp/f", b"12345", 0o644).unwrap();
-    run_in(&vm, r#"
+    run_in(
+        &vm,
+        r#"
         (expect 0 (call $path_open (i32.const 3) (i32.const 1) (str "tmp/f") (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 400)))
         (expect 0 (call $fd_seek (i32.const 4) (i64.const 2) (i32.const 0) (i32.const 400)))
         (i32.store8 (i32.const 8) (i32.const 1)) (i32.store (i32.const 16) (i32.const 4))
         (expect 0 (call $poll_oneoff (i32.const 0) (i32.const 512) (i32.const 1) (i32.const 400)))
-        (expect64 528 3)"#, b"");
+        (expect64 528 3)"#,
+        b"",
+    );
 }
 
 #[test]

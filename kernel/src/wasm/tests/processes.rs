@@ -37,7 +37,9 @@ fn run_with_tools(body: &str, input: &[u8]) -> Output {
 
 #[test]
 fn a_child_runs_and_is_waited_for() {
-    run_with_tools(&format!(r#"
+    run_with_tools(
+        &format!(
+            r#"
         {}
         (expect 0 (call $spawn (i32.const 1024) (i32.const 48) (i32.const 0)))
         (expect 1 (i32.gt_s (i32.load (i32.const 0)) (call $getpid)))
@@ -48,12 +50,18 @@ fn a_child_runs_and_is_waited_for() {
         (expect 12 (call $wait (i32.const -1) (i32.const 1) (i32.const 16)))
         (expect 28 (call $wait (i32.const -1) (i32.const 8) (i32.const 16)))
         (expect 21 (call $wait (i32.const -1) (i32.const 0) (i32.const 262136)))
-        (expect 0 (call $getppid))"#, record("/bin/exit7", "exit7\\00", 0)), b"");
+        (expect 0 (call $getppid))"#,
+            record("/bin/exit7", "exit7\\00", 0)
+        ),
+        b"",
+    );
 }
 
 #[test]
 fn what_cannot_be_started_has_an_errno() {
-    run_with_tools(&format!(r#"
+    run_with_tools(
+        &format!(
+            r#"
         {}
         (expect 44 (call $spawn (i32.const 1024) (i32.const 48) (i32.const 0)))
         {}
@@ -62,12 +70,18 @@ fn what_cannot_be_started_has_an_errno() {
         (expect 21 (call $spawn (i32.const 262120) (i32.const 48) (i32.const 0)))
         (expect 21 (call $spawn (i32.const 1024) (i32.const 48) (i32.const 262142)))
         (expect 21 (call $exec (i32.const 262120) (i32.const 48)))"#,
-        record("/bin/none", "x\\00", 0), record("/tmp", "x\\00", 0)), b"");
+            record("/bin/none", "x\\00", 0),
+            record("/tmp", "x\\00", 0)
+        ),
+        b"",
+    );
 }
 
 #[test]
 fn signals_end_a_child() {
-    run_with_tools(&format!(r#"
+    run_with_tools(
+        &format!(
+            r#"
         {}
         (expect 0 (call $spawn (i32.const 1024) (i32.const 48) (i32.const 0)))
         (expect 0 (call $wait (i32.const -1) (i32.const 1) (i32.const 16))) (expect32 16 0)
@@ -80,12 +94,19 @@ fn signals_end_a_child() {
         {}
         (expect 0 (call $spawn (i32.const 1024) (i32.const 48) (i32.const 0)))
         (expect 0 (call $wait (i32.const -1) (i32.const 0) (i32.const 16)))
-        (expect32 20 2) (expect32 24 6)"#, record("spin", "spin\\00", 1), record("/bin/trap", "", 0)), b"");
+        (expect32 20 2) (expect32 24 6)"#,
+            record("spin", "spin\\00", 1),
+            record("/bin/trap", "", 0)
+        ),
+        b"",
+    );
 }
 
 #[test]
 fn a_process_that_signals_itself_does_not_come_back() {
-    for body in ["(expect 0 (call $proc_raise (i32.const 15)))", "(expect 0 (call $kill (call $getpid) (i32.const 15)))"] {
+    for body in
+        ["(expect 0 (call $proc_raise (i32.const 15)))", "(expect 0 (call $kill (call $getpid) (i32.const 15)))"]
+    {
         let output = output_in(&vm(), body, b"").unwrap();
         assert_eq!(output.status, ExitStatus::Signaled(signal::TERM));
     }
@@ -94,12 +115,15 @@ fn a_process_that_signals_itself_does_not_come_back() {
 
 #[test]
 fn exec_takes_the_program_s_place_and_keeps_the_process() {
-    let body = format!(r#"
+    let body = format!(
+        r#"
         {}
         (i32.store (i32.const 2048) (i32.const 0x0a6968)) (iov 0 2048 3)
         (expect 0 (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)))
         (expect 0 (call $exec (i32.const 1024) (i32.const 48)))
-        (call $proc_exit (i32.const 99))"#, record("/bin/cat", "cat\\00", 0));
+        (call $proc_exit (i32.const 99))"#,
+        record("/bin/cat", "cat\\00", 0)
+    );
     let input = vec![b'z'; 100_000];
     let output = run_with_tools(&body, &input);
     assert!(output.stdout == [&b"hi\n"[..], &input].concat());
@@ -108,7 +132,8 @@ fn exec_takes_the_program_s_place_and_keeps_the_process() {
 #[test]
 fn a_pipe_between_two_children() {
     // cat < stdin | cat > stdout, with file actions; the parent closes its ends and waits for both.
-    let body = format!(r#"
+    let body = format!(
+        r#"
         (expect 0 (call $pipe (i32.const 1) (i32.const 32)))
         {}
         ;; the first one's 1 is the pipe's write end
@@ -121,7 +146,8 @@ fn a_pipe_between_two_children() {
         (expect 0 (call $fd_close (i32.load (i32.const 32)))) (expect 0 (call $fd_close (i32.load (i32.const 36))))
         (expect 0 (call $wait (i32.const -1) (i32.const 0) (i32.const 16))) (expect32 20 1) (expect32 24 0)
         (expect 0 (call $wait (i32.const -1) (i32.const 0) (i32.const 16))) (expect32 20 1) (expect32 24 0)"#,
-        record("/bin/cat", "cat\\00", 0));
+        record("/bin/cat", "cat\\00", 0)
+    );
     let input: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 253) as u8).collect();
     assert!(run_with_tools(&body, &input).stdout == input);
 }
