@@ -1,8 +1,8 @@
 //! Development harness: `dev ARTEFACT [--snapshot FILE] SCRIPT-DIR SCRIPT [ARGS]`: copies a directory into a VM and runs a script.
-use std::sync::Arc;
 use eyot_executor_v8::{Artefact, Setup, V8Executor};
 use eyot_kernel::Vm;
 use eyot_kernel::vm::Stdio;
+use std::sync::Arc;
 
 fn copy(vm: &Vm, host: &std::path::Path, guest: &str) {
     for e in std::fs::read_dir(host).unwrap().flatten() {
@@ -35,15 +35,26 @@ fn main() {
     let executor = V8Executor::new(Setup { artefact, snapshot, code_cache: None });
     let memfs = Arc::new(eyot_memfs::Memfs::new());
     let vm = Vm::builder().root(memfs).executor(Arc::new(executor)).user(0, 0).build().unwrap();
-    for d in ["/w", "/tmp"] { let _ = vm.make_dir(d, 0o777); }
+    for d in ["/w", "/tmp"] {
+        let _ = vm.make_dir(d, 0o777);
+    }
     copy(&vm, std::path::Path::new(&dir), "/w");
     let t1 = std::time::Instant::now();
-    let p = vm.command(format!("/w/{}", args[0])).args(args[1..].to_vec()).current_dir("/w").stdout(Stdio::Piped).stderr(Stdio::Piped).spawn().unwrap();
+    let p = vm
+        .command(format!("/w/{}", args[0]))
+        .args(args[1..].to_vec())
+        .current_dir("/w")
+        .stdout(Stdio::Piped)
+        .stderr(Stdio::Piped)
+        .spawn()
+        .unwrap();
     let out = p.wait_with_output(b"");
     let t2 = std::time::Instant::now();
     use std::io::Write;
     std::io::stdout().write_all(&out.stdout).unwrap();
     std::io::stderr().write_all(&out.stderr).unwrap();
-    if std::env::var("T").is_ok() { eprintln!("setup {:?} process {:?}", t1 - t0, t2 - t1); }
+    if std::env::var("T").is_ok() {
+        eprintln!("setup {:?} process {:?}", t1 - t0, t2 - t1);
+    }
     std::process::exit(out.status.shell_code().into());
 }

@@ -43,6 +43,15 @@ impl V8Executor {
     }
 }
 
+/// Whether an image is for the executor of JavaScript, without making one.
+#[must_use]
+pub fn accepts(head: ImageHead<'_>) -> bool {
+    match head.interpreter {
+        Some(name) => name == "node",
+        None => is_script(head.path),
+    }
+}
+
 fn is_script(path: &str) -> bool {
     [".js", ".cjs", ".mjs"].iter().any(|e| path.ends_with(e))
 }
@@ -53,10 +62,7 @@ impl Executor for V8Executor {
     }
 
     fn accepts(&self, head: ImageHead<'_>) -> bool {
-        match head.interpreter {
-            Some(name) => name == "node",
-            None => is_script(head.path),
-        }
+        accepts(head)
     }
 
     fn load(&self, image: &Image) -> Result<Box<dyn Program>, LoadError> {

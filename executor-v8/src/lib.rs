@@ -8,6 +8,7 @@ mod code_cache;
 mod dotenv;
 mod env;
 mod event_loop;
+mod executor;
 mod js;
 mod memory;
 mod natives;
@@ -18,12 +19,10 @@ mod run;
 mod shape;
 mod snapshot;
 mod sys;
-mod executor;
 mod uv;
 
-pub use executor::{Setup, V8Executor};
 pub use artefact::{Artefact, ArtefactError};
 pub use code_cache::CodeCache;
+pub use executor::{Setup, V8Executor, accepts};
 pub use realm::BootError;
 pub use snapshot::build_snapshot;
-

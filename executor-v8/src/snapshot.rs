@@ -66,7 +66,9 @@ pub(crate) fn check(artefact: &Artefact, bytes: &'static [u8]) -> Option<&'stati
 /// # Errors
 /// When the library does not boot, or V8 cannot write its heap.
 pub fn build_snapshot(artefact: &'static Artefact) -> Result<Vec<u8>, BootError> {
-    crate::platform::init();
+    if !crate::platform::init_for_snapshot() {
+        return Err(BootError("V8 runs already; a snapshot is made in a process of its own".into()));
+    }
     let mut isolate = v8::Isolate::snapshot_creator(Some(external_references(artefact)), None);
     let mut fresh = Env::new(artefact, Sys::none());
     fresh.building_snapshot = true;
@@ -82,17 +84,19 @@ pub fn build_snapshot(artefact: &'static Artefact) -> Result<Vec<u8>, BootError>
             let scope = &mut v8::ContextScope::new(scope, context);
             realm::boot(scope)?;
             preload(scope)?;
+            scope.perform_microtask_checkpoint();
             let roots = env.roots_into_array(scope);
             scope.add_context_data(context, roots);
         }
         scope.set_default_context(empty);
         scope.add_context(context);
     }
+    // What a job keeps alive for its weak references is a root of the isolate, and roots must not lead into a context.
+    isolate.clear_kept_objects();
     isolate.remove_slot::<Rc<Env>>();
     drop(env);
-    let blob = isolate
-        .create_blob(v8::FunctionCodeHandling::Keep)
-        .ok_or_else(|| BootError("V8 wrote no snapshot".into()))?;
+    let blob =
+        isolate.create_blob(v8::FunctionCodeHandling::Keep).ok_or_else(|| BootError("V8 wrote no snapshot".into()))?;
     let mut out = MARK.to_vec();
     out.extend_from_slice(&dependencies(artefact));
     out.extend_from_slice(&blob);
@@ -100,7 +104,8 @@ pub fn build_snapshot(artefact: &'static Artefact) -> Result<Vec<u8>, BootError>
 }
 
 /// Built-ins that most scripts load.
-const PRELOAD: &[&str] = &["internal/process/pre_execution", "internal/fs/sync_write_stream", "internal/main/run_main_module"];
+const PRELOAD: &[&str] =
+    &["internal/process/pre_execution", "internal/fs/sync_write_stream", "internal/main/run_main_module"];
 
 /// Loads what most scripts need, so that it is in the heap already.
 fn preload(scope: &mut Scope<'_, '_>) -> Result<(), BootError> {

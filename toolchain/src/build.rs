@@ -61,8 +61,7 @@ pub fn memfs_component(
     let out = cache.root().join("build").join("plugins");
     let flags = format!("{} -Clinker=wasm-component-ld", sysroot.rustflags());
     Run::new(cargo())
-        .args(["rustc", "--release", "--package", "eyot-memfs", "--lib", "--crate-type", "cdylib", "--target", target])
-        .args(["--no-default-features", "--features", "component"])
+        .args(["build", "--release", "--package", "eyot-memfs", "--lib", "--target", target])
         .cwd(&places.root)
         .env("RUSTC", &sysroot.rustc)
         .env("CARGO_TARGET_DIR", &out)

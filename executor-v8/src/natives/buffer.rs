@@ -28,7 +28,9 @@ fn slice<'s>(scope: &mut Scope<'s, '_>, args: &Args<'s>, ret: &mut Ret<'s>, enco
     if len == 0 {
         return ret.set_empty_string();
     }
-    let (Some(start), Some(end)) = (position(scope, args.get(0), 0, usize::MAX), position(scope, args.get(1), len, len)) else {
+    let (Some(start), Some(end)) =
+        (position(scope, args.get(0), 0, usize::MAX), position(scope, args.get(1), len, len))
+    else {
         return out_of_range(scope);
     };
     let end = end.max(start);
@@ -52,7 +54,12 @@ fn write<'s>(scope: &mut Scope<'s, '_>, dest: Value<'s>, args: [Value<'s>; 3], r
     let total = view.byte_length();
     let Some(offset) = position(scope, offset, 0, usize::MAX) else { return out_of_range(scope) };
     let Some(room) = total.checked_sub(offset) else {
-        return js::throw_with_code(scope, js::Kind::Range, "ERR_BUFFER_OUT_OF_BOUNDS", "\"offset\" is outside of buffer bounds");
+        return js::throw_with_code(
+            scope,
+            js::Kind::Range,
+            "ERR_BUFFER_OUT_OF_BOUNDS",
+            "\"offset\" is outside of buffer bounds",
+        );
     };
     let Some(room) = position(scope, length, room, room) else { return out_of_range(scope) };
     if room == 0 {
@@ -259,7 +266,14 @@ fn find(hay: &[u8], needle: &[u8], offset: f64, forward: bool, step: usize) -> f
     found.map_or(-1.0, |i| i as f64)
 }
 
-fn index_of<'s>(scope: &mut Scope<'s, '_>, args: &Args<'s>, ret: &mut Ret<'s>, needle: &[u8], encoding: Encoding, forward: Value<'s>) {
+fn index_of<'s>(
+    scope: &mut Scope<'s, '_>,
+    args: &Args<'s>,
+    ret: &mut Ret<'s>,
+    needle: &[u8],
+    encoding: Encoding,
+    forward: Value<'s>,
+) {
     let Some(offset) = args.get(2).number_value(scope) else { return };
     let step = if encoding == Encoding::Ucs2 { 2 } else { 1 };
     let offset = if offset.is_nan() { 0.0 } else { offset };
@@ -313,7 +327,12 @@ fn swap64<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s>) {
 fn detached(scope: &Scope<'_, '_>, v: Value<'_>) -> bool {
     let gone = v.try_cast::<v8::ArrayBuffer>().is_ok_and(|b| b.was_detached());
     if gone {
-        js::throw_with_code(scope, js::Kind::Type, "ERR_INVALID_STATE", "Invalid state: Cannot validate on a detached buffer");
+        js::throw_with_code(
+            scope,
+            js::Kind::Type,
+            "ERR_INVALID_STATE",
+            "Invalid state: Cannot validate on a detached buffer",
+        );
     }
     gone
 }

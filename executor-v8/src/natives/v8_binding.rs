@@ -97,6 +97,11 @@ fn default_locale<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, mut ret: Ret<'
     ret.set(js::string(scope, "en-US").into());
 }
 
+/// What a `Serializer` has written: its header alone, because writing values is not built (`writeValue` says so).
+fn serializer_buffer<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, mut ret: Ret<'s>) {
+    ret.set(super::codec::buffer_of(scope, vec![0xff, 0x0f]));
+}
+
 /// Defines `DOMException` on a target when it is first read.
 fn expose_dom_exception<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) {
     let Ok(target) = args.get(0).try_cast::<v8::Object>() else {
@@ -126,6 +131,7 @@ pub(super) fn register(r: &mut Registry) {
     r.add("messaging.exposeLazyDOMExceptionProperty", expose_dom_exception);
     r.add("report.shouldReportOnUncaughtException", no);
     r.add("report.setReportOnUncaughtException", nothing);
+    r.add("serdes.Serializer#releaseBuffer", serializer_buffer);
     r.add("report.getDirectory", empty_string);
     r.add("report.getFilename", empty_string);
 }

@@ -162,7 +162,13 @@ impl FilesystemGuest for Component {
     }
 
     fn read(node: u64, open_file: u64, offset: u64, length: u32) -> Result<Vec<u8>, w::Errno> {
-        memfs().read_vec(node, open_file, offset, length as usize).map_err(errno)
+        // Of the length of what there is: neither zeroed nor kept is more than is answered.
+        let size = memfs().getattr(node).map_err(errno)?.size;
+        let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; left.min(length as usize).min(b::CHUNK_BYTES_MAX)];
+        let count = memfs().read(node, open_file, offset, &mut bytes).map_err(errno)?;
+        bytes.truncate(count);
+        Ok(bytes)
     }
 
     fn write(node: u64, open_file: u64, offset: u64, bytes: Vec<u8>) -> Result<u32, w::Errno> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::types::{DescriptorFlags, DirectoryEntry, FileStatus, NewTime, PollRequest, Readiness, Whence};
+use super::types::{DescriptorFlags, DirectoryEntry, FileStatus, NewTime, PollRequest, Readiness, Start, Whence};
 use crate::Errno;
 use crate::backend::{AttributeChanges, Attributes, NodeKind, Timestamp};
 use crate::process::{FdEntry, FdFlags, Object, OpenFile, StatusFlags, Task};
@@ -235,6 +235,34 @@ pub fn dup(task: &Task, fd: u32, min: u32) -> SysResult<u32> {
     let mut fds = task.fds();
     let file = fds.get(fd)?.file.clone();
     Ok(fds.insert(FdEntry { file, flags: FdFlags::CLOSE_ON_EXEC }, min)?)
+}
+
+/// Opens a descriptor's file anew, for as much as it was open for: at the lowest free number that is at least `min`, close-on-exec, with a position of its own, which is
+/// `offset`, or the end before every write. What has no position (pipes, devices, streams) is the same open file. Not of the WIT: WASI's file streams.
+/// Errors: `EBADF` (a path only), `EISDIR`, `EINVAL` (an offset past the largest), `EMFILE`, `ENFILE`, and those of the file's open.
+pub fn reopen(task: &Task, fd: u32, start: Start, min: u32) -> SysResult<u32> {
+    let file = task.file(fd)?;
+    let file = match file.object() {
+        Object::Directory(_) => return Err(Errno::Isdir.into()),
+        Object::Path(_) => return Err(Errno::Badf.into()),
+        Object::Regular(inode, _) => {
+            let mut flags = file.flags() & (StatusFlags::READ | StatusFlags::WRITE);
+            let mut how = crate::backend::OpenFlags::empty();
+            how.set(crate::backend::OpenFlags::READ, flags.contains(StatusFlags::READ));
+            how.set(crate::backend::OpenFlags::WRITE, flags.contains(StatusFlags::WRITE));
+            flags.set(StatusFlags::APPEND, start == Start::End);
+            let handle = inode.fs().open(inode.node(), how)?;
+            OpenFile::new(task.accountant(), Object::Regular(inode.clone(), handle), flags, file.dentry().cloned())?
+        }
+        Object::Snapshot(bytes) => {
+            OpenFile::new(task.accountant(), Object::Snapshot(bytes.clone()), file.flags(), file.dentry().cloned())?
+        }
+        _ => file,
+    };
+    if let (Start::At(offset), Object::Regular(..) | Object::Snapshot(_)) = (start, file.object()) {
+        file.seek(Whence::Start, i64::try_from(offset).map_err(|_| Errno::Inval)?)?;
+    }
+    Ok(task.insert_fd(FdEntry { file, flags: FdFlags::CLOSE_ON_EXEC }, min)?)
 }
 
 /// dup2(2). Errors: `EBADF`.

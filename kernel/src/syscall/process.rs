@@ -51,6 +51,21 @@ fn wait_status(status: ExitStatus) -> WaitStatus {
     }
 }
 
+/// _exit(2): how the process is to end. The executor unwinds the program and finishes the task with what is answered.
+pub fn exit(_task: &Task, code: u8) -> ExitStatus {
+    ExitStatus::Exited(code)
+}
+
+/// getpid(2).
+pub fn getpid(task: &Task) -> Pid {
+    task.pid()
+}
+
+/// getppid(2); 0 for the VM's first processes.
+pub fn getppid(task: &Task) -> Pid {
+    task.ppid()
+}
+
 /// getpgid(2). Errors: `ESRCH`.
 pub fn getpgid(task: &Task, of: Pid) -> SysResult<Pid> {
     Ok(find(task, of)?.pgid())
@@ -137,4 +152,14 @@ pub fn umask(task: &Task, mask: u32) -> u32 {
 pub fn identity(task: &Task) -> (u32, u32, u32, u32) {
     let credentials = task.credentials();
     (credentials.uid, credentials.gid, credentials.uid, credentials.gid)
+}
+
+/// The arguments that the program was started with.
+pub fn arguments(task: &Task) -> Vec<String> {
+    task.startup().arguments.clone()
+}
+
+/// The environment that the program was started with, in order.
+pub fn environment(task: &Task) -> Vec<(String, String)> {
+    task.startup().environment.clone()
 }

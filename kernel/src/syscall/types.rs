@@ -44,6 +44,15 @@ pub enum Whence {
     End,
 }
 
+/// Where an open file made by `reopen` starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At this offset.
+    At(u64),
+    /// At the end, before every write.
+    End,
+}
+
 /// One thing to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PollRequest {

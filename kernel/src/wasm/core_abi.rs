@@ -47,6 +47,7 @@ pub(super) fn add_to_linker(linker: &mut HostLinker) -> Result<(), wasmtime::Err
     plain!(linker, DESCRIPTOR, "set-flags", set_flags, (fd: u32, flags: u32));
     plain!(linker, PIPE, "pipe", make_pipe, (flags: u32, out: u32));
     plain!(linker, SIGNAL, "kill", kill, (pid: i32, signal: u32));
+    plain!(linker, SIGNAL, "set-disposition", set_disposition, (signal: u32, to: u32, out: u32));
     Ok(())
 }
 
@@ -259,6 +260,18 @@ fn kill(call: &mut Call<'_>, pid: i32, number: u32) -> SysResult<()> {
     signal::kill(call.task, pid, number)?;
     // A caller that killed itself does not come back; the value does not matter.
     if call.task.killed() { Err(Errno::Intr.into()) } else { Ok(()) }
+}
+
+fn set_disposition(call: &mut Call<'_>, number: u32, to: u32, out: u32) -> SysResult<()> {
+    call.memory.check(out, 4)?;
+    let number = u8::try_from(number).map_err(|_| Errno::Inval)?;
+    let ignore = match to {
+        0 => false,
+        1 => true,
+        _ => return Err(Errno::Inval.into()),
+    };
+    let before = signal::set_disposition(call.task, number, ignore)?;
+    Ok(call.memory.write_u32(out, before.into())?)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use wasmtime::{Engine, ExternType, InstancePre, Module};
 
 use super::Shared;
 use super::cache::{CodeCache, ContentHash, Entry, Unusable};
-use super::component::ComponentPre;
+use super::component::{self, ComponentPre};
 use super::engine::{TIERS, Tier};
 use super::process::Guest;
 use crate::Errno;
@@ -139,7 +139,7 @@ fn load(shared: &Shared, path: &str, bytes: &[u8], hash: ContentHash) -> Result<
     check_exports(&machine).map_err(&noexec)?;
     let missing = missing_imports(tier, &machine);
     if !missing.is_empty() {
-        return Err(noexec(format!("it imports what Eyot does not provide: {}", missing.join(", "))));
+        return Err(noexec(format!("it imports '{}', which nothing here provides", missing.join("', '"))));
     }
     let first = link(tier, machine).map_err(|error| noexec(format!("it does not fit Eyot's interfaces: {error:#}")))?;
     Ok(Code { first, others: Mutex::new([const { None }; TIERS]) })
@@ -221,7 +221,10 @@ fn compile(
 
 /// Whether it is a program and not a library.
 fn check_exports(machine: &Machine) -> Result<(), String> {
-    let Machine::Module(module) = machine else { return Ok(()) };
+    let module = match machine {
+        Machine::Module(module) => module,
+        Machine::Component(component) => return component::check_exports(component),
+    };
     match module.get_export("_start") {
         Some(ExternType::Func(start)) if start.params().len() == 0 && start.results().len() == 0 => Ok(()),
         Some(_) => Err("its '_start' is no function without parameters and results".into()),
@@ -233,9 +236,12 @@ fn check_exports(machine: &Machine) -> Result<(), String> {
     }
 }
 
-/// The imports that nobody provides, as `module.function`.
+/// The imports that nobody provides: of a module as `module.function`, of a component as they are.
 fn missing_imports(tier: &Tier, machine: &Machine) -> Vec<String> {
-    let Machine::Module(module) = machine else { return Vec::new() };
+    let module = match machine {
+        Machine::Module(module) => module,
+        Machine::Component(component) => return component::missing_imports(component),
+    };
     let mut missing: Vec<String> = module
         .imports()
         .filter(|import| !tier.linker.provides(import.module(), import.name()))
@@ -248,7 +254,7 @@ fn missing_imports(tier: &Tier, machine: &Machine) -> Vec<String> {
 fn link(tier: &Tier, machine: Machine) -> Result<Ready, wasmtime::Error> {
     match machine {
         Machine::Module(module) => tier.linker.link(&module).map(Ready::Module),
-        Machine::Component(component) => ComponentPre::link(tier, component).map(Ready::Component),
+        Machine::Component(component) => ComponentPre::link(tier, &component).map(Ready::Component),
     }
 }
 

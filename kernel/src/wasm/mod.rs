@@ -10,19 +10,20 @@
 //! ```
 //! Host functions decode, call `syscall`, and encode; they hold no state of their own.
 
-mod cache;
+pub(crate) mod cache;
 mod call;
 mod component;
 mod core_abi;
 mod engine;
 mod image;
 mod p1;
+mod p2;
 mod process;
 mod ticker;
 mod trap;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};

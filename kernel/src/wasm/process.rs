@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use wasmtime::component::ResourceTable;
 use wasmtime::{Memory, ResourceLimiter, Store, UpdateDeadline};
 
 use super::Shared;
@@ -24,6 +25,8 @@ pub(super) struct Guest {
     pub(super) memory: Option<Memory>,
     /// The program that `exec` loaded, until the old one is unwound.
     pub(super) next: Option<Box<dyn Program>>,
+    /// What components hold that is more than a descriptor: pollables and listings.
+    pub(super) resources: ResourceTable,
     usage: MemoryUsage,
 }
 
@@ -147,10 +150,10 @@ fn preopen(task: &Task) {
 }
 
 impl Guest {
-    fn new(task: Arc<Task>) -> Self {
+    pub(super) fn new(task: Arc<Task>) -> Self {
         let per_process_bytes_max = task.accountant().max(Limit::MemoryBytesPerProcess);
         let usage = MemoryUsage { task: task.clone(), charge: None, last_bytes: 0, per_process_bytes_max };
-        Self { task, memory: None, next: None, usage }
+        Self { task, memory: None, next: None, resources: super::p2::resource_table(), usage }
     }
 }
 

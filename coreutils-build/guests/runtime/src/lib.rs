@@ -12,6 +12,7 @@ mod poll;
 mod spool;
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::os::fd::RawFd;
@@ -20,6 +21,8 @@ use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+
+use tokio::task::Id;
 
 pub use poll::{Interest, ready, wait_ready};
 pub use spool::{drain, write};
@@ -37,6 +40,20 @@ struct Notes {
 
 thread_local! {
     static NOTES: RefCell<Notes> = RefCell::default();
+    static STARTED: RefCell<HashMap<Id, u32>> = RefCell::default();
+}
+
+/// Remembers that the running task started the child `pid`.
+pub fn note_child(pid: u32) {
+    if let Some(task) = tokio::task::try_id() {
+        STARTED.with_borrow_mut(|started| started.insert(task, pid));
+    }
+}
+
+/// The last child that `task` started.
+#[must_use]
+pub fn child_of(task: Id) -> Option<u32> {
+    STARTED.with_borrow(|started| started.get(&task).copied())
 }
 
 /// Resolves when `fd` is ready: at once when it is now.
