@@ -52,7 +52,7 @@ pub(crate) fn install_hooks(isolate: &mut v8::OwnedIsolate) {
 }
 
 /// The listener lies in the heap, so a snapshot must be made without it.
-fn listen_for_messages(isolate: &mut v8::OwnedIsolate) {
+pub(crate) fn listen_for_messages(isolate: &mut v8::OwnedIsolate) {
     isolate.add_message_listener(crate::natives::on_message);
 }
 
@@ -145,7 +145,7 @@ fn live(scope: &mut v8::PinnedRef<'_, v8::HandleScope<'_, ()>>, engine: &Engine)
 }
 
 /// The main script, the loop, the end.
-fn main(scope: &mut Scope<'_, '_>) -> i32 {
+pub(crate) fn main(scope: &mut Scope<'_, '_>) -> i32 {
     let env = crate::env::env(scope);
     crate::natives::start_clock(&env);
     crate::natives::enter_main(scope, &env);
