@@ -15,7 +15,7 @@ use crate::js::Scope;
 use crate::memory::Memory;
 use crate::realm::{self, BootError};
 use crate::snapshot;
-use crate::sys::Sys;
+use crate::sys::{Entry, Sys};
 
 /// What all processes of this host process share.
 pub(crate) struct Engine {
@@ -149,8 +149,13 @@ pub(crate) fn main(scope: &mut Scope<'_, '_>) -> i32 {
     let env = crate::env::env(scope);
     crate::natives::start_clock(&env);
     crate::natives::enter_main(scope, &env);
+    let id = match env.sys.program() {
+        Entry::File => "internal/main/run_main_module",
+        Entry::Text { .. } => "internal/main/eval_string",
+        Entry::Stdin => "internal/main/eval_stdin",
+    };
     env.callback_depth.set(1);
-    let ran = realm::run_main(scope, "internal/main/run_main_module").is_some();
+    let ran = realm::run_main(scope, id).is_some();
     env.callback_depth.set(0);
     crate::natives::leave_main(scope, &env);
     if ran {

@@ -60,6 +60,19 @@ fn open_flags(flags: i32) -> OpenFlags {
 pub(crate) struct Start {
     /// `process.argv`.
     pub(crate) argv: Vec<String>,
+    /// What is run.
+    pub(crate) program: Entry,
+}
+
+/// What a process runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// The file at `argv[1]`.
+    File,
+    /// A text, of which the result may be printed: `node -e`, `node -p`.
+    Text { code: String, print: bool },
+    /// What comes through standard input.
+    Stdin,
 }
 
 /// One process's way to the kernel.
@@ -80,7 +93,7 @@ impl Sys {
     /// For the making of a snapshot: there is no process. What `rehearsal.rs` knows is answered, the rest is `ENOSYS`.
     pub(crate) fn none() -> Self {
         let argv = vec!["node".into(), rehearsal::PATH.into()];
-        Self { task: None, start: Start { argv }, env: RefCell::new(Vec::new()) }
+        Self { task: None, start: Start { argv, program: Entry::File }, env: RefCell::new(Vec::new()) }
     }
 
     fn call<T>(&self, mut f: impl FnMut(&Arc<Task>) -> SysResult<T>) -> R<T> {
@@ -90,6 +103,10 @@ impl Sys {
 
     pub(crate) fn argv(&self) -> Vec<String> {
         self.start.argv.clone()
+    }
+
+    pub(crate) fn program(&self) -> &Entry {
+        &self.start.program
     }
 
     pub(crate) fn exec_path(&self) -> &'static str {
