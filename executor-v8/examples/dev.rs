@@ -48,6 +48,23 @@ fn main() {
         let _ = vm.make_dir(d, 0o777);
     }
     copy(&vm, std::path::Path::new(&dir), "/w");
+    if let Some(n) = std::env::var("N").ok().and_then(|n| n.parse::<usize>().ok()) {
+        let mut t: Vec<_> = (0..n)
+            .map(|_| {
+                let t = std::time::Instant::now();
+                vm.command(format!("/w/{}", args[0]))
+                    .current_dir("/w")
+                    .stdout(Stdio::Piped)
+                    .stderr(Stdio::Piped)
+                    .spawn()
+                    .unwrap()
+                    .wait_with_output(b"");
+                t.elapsed()
+            })
+            .collect();
+        t.sort();
+        eprintln!("min {:?} p50 {:?} p95 {:?}", t[0], t[n / 2], t[n * 95 / 100]);
+    }
     let t1 = std::time::Instant::now();
     let p = vm
         .command(format!("/w/{}", args[0]))

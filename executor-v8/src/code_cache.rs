@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use crate::artefact::Artefact;
 use crate::env::Env;
+use crate::js::Scope;
 use crate::realm::{self, BootError};
 use crate::sys::Sys;
 
@@ -50,20 +51,41 @@ impl CodeCache {
 /// When the library does not boot.
 pub fn build_code_cache(artefact: &'static Artefact) -> Result<Vec<u8>, BootError> {
     crate::platform::init();
+    record(artefact, |scope| {
+        for id in artefact.ids().iter().filter(|id| !id.starts_with("internal/")) {
+            // One that cannot be loaded here (the inspector, for one) is compiled where it is asked for.
+            let _ = realm::require(scope, id);
+        }
+        Ok(())
+    })
+}
+
+/// What V8 compiles of the library on the way through a small script; see `rehearsal.rs`.
+pub(crate) fn rehearse(artefact: &'static Artefact) -> Result<Vec<u8>, BootError> {
+    record(artefact, |scope| match crate::run::main(scope) {
+        0 => Ok(()),
+        code => Err(BootError(format!("the rehearsal ended with code {code}"))),
+    })
+}
+
+/// Boots the library in an isolate of its own, runs `act`, and answers what was compiled.
+fn record(
+    artefact: &'static Artefact,
+    act: impl FnOnce(&mut Scope<'_, '_>) -> Result<(), BootError>,
+) -> Result<Vec<u8>, BootError> {
     let mut isolate = v8::Isolate::new(v8::CreateParams::default());
     let mut env = Env::new(artefact, Sys::none());
     env.collect_compiled = true;
     let env = Rc::new(env);
     realm::attach(&mut isolate, Rc::clone(&env));
     crate::run::install_hooks(&mut isolate);
+    crate::run::listen_for_messages(&mut isolate);
+    env.event_loop.start(&env.sys);
     v8::scope!(let scope, &mut isolate);
     let context = v8::Context::new(scope, v8::ContextOptions::default());
     let scope = &mut v8::ContextScope::new(scope, context);
     realm::boot(scope)?;
-    for id in artefact.ids().iter().filter(|id| !id.starts_with("internal/")) {
-        // One that cannot be loaded here (the inspector, for one) is compiled where it is asked for.
-        let _ = realm::require(scope, id);
-    }
+    act(scope)?;
     let mut entries = Vec::new();
     for (index, f) in env.compiled.take() {
         let f = v8::Local::new(scope, &f);

@@ -13,6 +13,7 @@ mod natives;
 mod platform;
 mod realm;
 mod registry;
+mod rehearsal;
 mod run;
 mod shape;
 mod snapshot;

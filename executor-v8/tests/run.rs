@@ -117,6 +117,28 @@ fn the_launcher_takes_the_script_from_the_arguments() {
     assert_eq!(text(&out.stdout), "[ '/w/a.js', 'x', '-y' ] true\n", "{}", text(&out.stderr));
 }
 
+fn node_with(vm: &Vm, args: &[&str], input: &str) -> (String, String, ExitStatus) {
+    let command = vm.command("node").args(args.iter().copied()).current_dir("/w");
+    let p = command.stdin(Stdio::Piped).stdout(Stdio::Piped).stderr(Stdio::Piped).spawn().expect("node starts");
+    let out = p.wait_with_output(input.as_bytes());
+    (text(&out.stdout), text(&out.stderr), out.status)
+}
+
+#[test]
+fn the_command_line_of_node() {
+    let vm = vm!(512 * MIB);
+    let exited = ExitStatus::Exited;
+    assert_eq!(node_with(&vm, &["--version"], ""), ("v24.12.0\n".into(), String::new(), exited(0)));
+    let (o, e, s) = node_with(&vm, &["-e", "console.log(process.argv.length, require('path').sep)", "x"], "");
+    assert_eq!((o.as_str(), e.as_str(), s), ("2 /\n", "", exited(0)));
+    assert_eq!(node_with(&vm, &["-p", "1 + 1"], ""), ("2\n".into(), String::new(), exited(0)));
+    assert_eq!(node_with(&vm, &[], "console.log('from stdin')"), ("from stdin\n".into(), String::new(), exited(0)));
+    assert_eq!(node_with(&vm, &["--nope"], ""), (String::new(), "node: bad option: --nope\n".into(), exited(9)));
+    let (_, e, s) = node_with(&vm, &["-e", "throw new Error('x')"], "");
+    assert!(e.starts_with("[eval]:1\nthrow new Error('x')\n^\n\nError: x\n    at [eval]:1:7\n"), "{e}");
+    assert_eq!(s, exited(1));
+}
+
 #[test]
 fn a_syntax_error_has_nodes_text() {
     let vm = vm!(512 * MIB);
