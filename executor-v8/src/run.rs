@@ -100,7 +100,7 @@ pub(crate) fn run(engine: &'static Engine, task: &Arc<Task>, sys: Sys) -> Result
         handle.terminate_execution();
     });
     // As Node has it: a write to a pipe without readers is an error of the write. (No such signal is the only error.)
-    let _ = eyot_kernel::syscall::signal::set_disposition(&task, eyot_kernel::signal::PIPE, true);
+    let _ = eyot_kernel::syscall::signal::set_disposition(task, eyot_kernel::signal::PIPE, true);
     env.event_loop.start(&env.sys);
     let outcome = {
         v8::scope!(let scope, &mut isolate);

@@ -6,10 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eyot_kernel::process::Task;
-use eyot_kernel::syscall::types::{
-    AccessMode, DirectoryEntry, FileStatus, NewTime, OpenFlags, PathFlags, RenameFlags, Whence,
-};
-use eyot_kernel::syscall::{clock, descriptor, fs, process, signal, terminal};
+use eyot_kernel::syscall::types::{AccessMode, DirectoryEntry, FileStatus, NewTime, OpenFlags, PathFlags, RenameFlags};
+use eyot_kernel::syscall::{clock, descriptor, fs, process, signal};
 use eyot_kernel::wait::SysResult;
 
 /// A failed system call, as a positive errno of Linux.
@@ -246,18 +244,10 @@ impl Sys {
         self.call(|t| descriptor::set_times(t, fd, accessed, modified))
     }
 
-    pub(crate) fn seek_end(&self, fd: u32) -> R<u64> {
-        self.call(|t| descriptor::seek(t, fd, 0, Whence::End))
-    }
-
     /// What the library is told a descriptor is, as an index into its list: 0 TCP, 1 TTY, 2 UDP, 3 FILE, 4 PIPE, 5 UNKNOWN,
     /// 6 INVALID. Pipes and terminals are told as files: their streams are then synchronous, which is what Node's are too.
     pub(crate) fn handle_type(&self, fd: u32) -> u32 {
         if self.fstat(fd).is_ok() { 3 } else { 6 }
-    }
-
-    pub(crate) fn is_terminal(&self, fd: u32) -> bool {
-        self.call(|t| terminal::is_terminal(t, fd)).unwrap_or(false)
     }
 
     // --- paths ---
