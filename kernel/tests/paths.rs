@@ -115,6 +115,8 @@ fn open_gives_the_errors_of_its_page() {
         assert_eq!(open(task, "/to-d", OpenFlags::READ | OpenFlags::NO_FOLLOW), Err(Errno::Loop));
         assert_eq!(open(task, "/new/", make), Err(Errno::Isdir));
         assert_eq!(open(task, "/d/file/new", make), Err(Errno::Notdir));
+        assert_eq!(open(task, "/d/file/", make), Err(Errno::Isdir));
+        assert!(open(task, "/d", OpenFlags::READ | OpenFlags::APPEND).is_ok());
         assert_eq!(open(task, "/d", OpenFlags::READ | OpenFlags::CREATE | OpenFlags::DIRECTORY), Err(Errno::Inval));
         assert!(open(task, "/dangling", make).is_ok(), "creates where the link leads");
         assert_eq!(kind(task, "/missing", NONE), Ok(NodeKind::File));
@@ -221,6 +223,12 @@ fn permission_bits_are_kept() {
         assert_eq!(now(fs::set_owner(task, None, "/sticky/own", FOLLOW, Some(0), None)), Err(Errno::Perm));
         assert_eq!(now(fs::set_times(task, None, "/readable", FOLLOW, NewTime::Now, NewTime::Now)), Err(Errno::Acces));
         assert_eq!(now(fs::unlink(task, None, "/sticky/own", NONE)), Ok(()));
+        assert_eq!(
+            now(fs::rmdir(task, None, "/readable", NONE)),
+            Err(Errno::Acces),
+            "permission comes before the kind"
+        );
+        assert_eq!(now(fs::unlink(task, None, "/private", NONE)), Err(Errno::Acces));
         assert_eq!(
             now(fs::make_node(task, None, "/tmp/null", NodeKind::CharacterDevice, 0o666, 0x103)),
             Err(Errno::Perm)

@@ -143,6 +143,9 @@ impl PipeReader {
 impl PipeWriter {
     /// Writes what fits; up to [`PIPE_ATOMIC_BYTES`] at once or not at all. Waits when there is no room. Errors: `EPIPE` when nobody reads.
     pub fn write(&self, bytes: &[u8]) -> SysResult<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
         let pipe = &*self.pipe;
         let mut state = pipe.state.lock();
         if state.readers == 0 {
@@ -150,9 +153,6 @@ impl PipeWriter {
                 return Err(SysError::Wait(Wait::on(pipe.writable.listen())));
             }
             return Err(Errno::Pipe.into());
-        }
-        if bytes.is_empty() {
-            return Ok(0);
         }
         let room = PIPE_BYTES - state.bytes.len();
         if room == 0 || (bytes.len() <= PIPE_ATOMIC_BYTES && room < bytes.len()) {

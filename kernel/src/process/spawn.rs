@@ -14,6 +14,9 @@ use crate::vfs::{Dentry, WalkFlags, Walker};
 /// Where programs are looked for when the environment has no `PATH`.
 pub const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
+/// The longest single argument in bytes, with its NUL (`MAX_ARG_STRLEN` on Linux).
+const ARGUMENT_BYTES_MAX: usize = 128 << 10;
+
 /// What happens to a descriptor between the start of a child and its program.
 #[derive(Clone, Debug)]
 pub enum FileAction {
@@ -205,6 +208,9 @@ fn search(
     if name.is_empty() {
         return Err(error);
     }
+    if name.len() > crate::backend::NAME_BYTES_MAX {
+        return Err(StartError::new(Errno::Nametoolong, name));
+    }
     for dir in path.split(':') {
         let candidate = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
         match image::load(caller, cwd, &candidate, arguments.to_vec()) {
@@ -221,6 +227,10 @@ fn search(
 
 fn check_size(caller: &Task, arguments: &[String], environment: &[(String, String)]) -> Result<(), StartError> {
     let max = caller.kernel().accountant.max(Limit::ArgumentBytes);
+    let longest = arguments.iter().map(String::len).max().unwrap_or_default();
+    if longest >= ARGUMENT_BYTES_MAX {
+        return Err(StartError::new(Errno::TooBig, format_args!("an argument of {longest} bytes")));
+    }
     // As Linux counts: the strings with their NULs, and a pointer for each.
     let arguments = arguments.iter().map(|text| text.len() as u64 + 9).sum::<u64>();
     let environment = environment.iter().map(|(key, value)| (key.len() + value.len()) as u64 + 10).sum::<u64>();

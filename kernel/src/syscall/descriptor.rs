@@ -27,11 +27,30 @@ pub fn read(task: &Task, fd: u32, buffer: &mut [u8]) -> SysResult<usize> {
 
 /// write(2). Errors: `EBADF`, `EPIPE` (and SIGPIPE), `ENOSPC`, `EFBIG`, `EAGAIN`, `EIO`.
 pub fn write(task: &Task, fd: u32, bytes: &[u8]) -> SysResult<usize> {
-    let result = task.file(fd)?.write(bytes);
-    if let Err(SysError::Errno(Errno::Pipe)) = result {
-        task.signal(signal::PIPE);
+    let file = task.file(fd)?;
+    let result = file.write(bytes);
+    match &result {
+        Ok(count) if *count > 0 => clear_set_id_of(task, &file),
+        Err(SysError::Errno(Errno::Pipe)) => task.signal(signal::PIPE),
+        _ => {}
     }
     result
+}
+
+fn clear_set_id_of(task: &Task, file: &OpenFile) {
+    if let Object::Regular(inode, _) = file.object() {
+        clear_set_id(task, inode);
+    }
+}
+
+/// A change of the contents takes set-user-id away, and set-group-id where the group may execute (inode(7)), unless the superuser made it.
+pub(crate) fn clear_set_id(task: &Task, inode: &Inode) {
+    let mode = inode.permissions().mode;
+    let cleared = if mode & 0o010 != 0 { mode & !0o6000 } else { mode & !0o4000 };
+    if mode != cleared && task.credentials().uid != 0 {
+        // The contents are changed already; a backend that fails here has told so by the write itself or will with the next.
+        let _ = inode.change(&AttributeChanges { mode: Some(cleared), ..Default::default() });
+    }
 }
 
 /// pread(2). Errors: `ESPIPE` for pipes and terminals, and those of read.
@@ -41,7 +60,12 @@ pub fn pread(task: &Task, fd: u32, buffer: &mut [u8], offset: u64) -> SysResult<
 
 /// pwrite(2). Errors: `ESPIPE`, and those of write.
 pub fn pwrite(task: &Task, fd: u32, bytes: &[u8], offset: u64) -> SysResult<usize> {
-    task.file(fd)?.pwrite(bytes, offset)
+    let file = task.file(fd)?;
+    let result = file.pwrite(bytes, offset);
+    if matches!(result, Ok(count) if count > 0) {
+        clear_set_id_of(task, &file);
+    }
+    result
 }
 
 /// lseek(2). Errors: `EBADF`, `ESPIPE`, `EINVAL`.
@@ -90,7 +114,11 @@ pub(crate) fn status_of_inode(inode: &Inode) -> Result<FileStatus, Errno> {
 pub fn set_size(task: &Task, fd: u32, size: u64) -> SysResult<()> {
     let file = task.file(fd)?;
     match file.object() {
-        Object::Regular(inode, _) if file.flags().contains(StatusFlags::WRITE) => Ok(resize(inode, size)?),
+        Object::Regular(inode, _) if file.flags().contains(StatusFlags::WRITE) => {
+            resize(inode, size)?;
+            clear_set_id(task, inode);
+            Ok(())
+        }
         _ => Err(Errno::Inval.into()),
     }
 }

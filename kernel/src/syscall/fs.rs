@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::descriptor;
 use super::types::{AccessMode, FileStatus, NewTime, OpenFlags, PathFlags, RenameFlags};
 use crate::Errno;
-use crate::backend::{self, AttributeChanges, FilesystemStatus, NodeKind};
+use crate::backend::{self, FilesystemStatus, NodeKind};
 use crate::policy::Action;
 use crate::process::device::{self, Device};
 use crate::process::{FdEntry, FdFlags, Object, OpenFile, Pipe, StatusFlags, Task};
@@ -78,7 +78,7 @@ fn check_kind(inode: &Inode, flags: OpenFlags) -> Result<(), Errno> {
     let path_only = flags.contains(OpenFlags::PATH_ONLY);
     match inode.kind() {
         NodeKind::Directory => {
-            let changes = OpenFlags::WRITE | OpenFlags::APPEND | OpenFlags::TRUNCATE | OpenFlags::CREATE;
+            let changes = OpenFlags::WRITE | OpenFlags::TRUNCATE | OpenFlags::CREATE;
             if !path_only && flags.intersects(changes) { Err(Errno::Isdir) } else { Ok(()) }
         }
         _ if flags.contains(OpenFlags::DIRECTORY) => Err(Errno::Notdir),
@@ -370,7 +370,9 @@ pub fn set_size(task: &Task, dir: Option<u32>, path: &str, size: u64) -> SysResu
         _ => return Err(Errno::Inval.into()),
     }
     task.credentials().check(inode, Access::Write)?;
-    Ok(inode.change(&AttributeChanges { size: Some(size), ..Default::default() }).map(drop)?)
+    descriptor::resize(inode, size)?;
+    descriptor::clear_set_id(task, inode);
+    Ok(())
 }
 
 /// statvfs(3). Errors: those of a walk.

@@ -284,7 +284,8 @@ impl Vfs {
 
     /// `..`
     fn up(&self, walker: &Walker<'_>, here: &Arc<Dentry>) -> Result<Arc<Dentry>, Errno> {
-        if walker.flags.contains(WalkFlags::BENEATH) && Arc::ptr_eq(here, &walker.base) {
+        // Above the very root there is nothing to reach: `/..` is `/` for everybody.
+        if walker.flags.contains(WalkFlags::BENEATH) && Arc::ptr_eq(here, &walker.base) && !self.is_root(here) {
             return Err(Errno::Perm);
         }
         self.parent_of(here)

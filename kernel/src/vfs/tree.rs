@@ -97,6 +97,10 @@ impl Vfs {
             let Some(name) = end.name.as_deref() else {
                 return Err(if exclusive { Errno::Exist } else { Errno::Isdir });
             };
+            if end.slash {
+                // No file is made whose name promises a directory, and no directory by `open`.
+                return Err(Errno::Isdir);
+            }
             match self.step(walker, &end.parent, name) {
                 Ok(_) if exclusive => return Err(Errno::Exist),
                 Ok(link) if link.inode().kind() == NodeKind::Symlink => {
@@ -108,9 +112,7 @@ impl Vfs {
                         Err(found) => return Ok(Opened::Found(found)),
                     }
                 }
-                Ok(place) if end.slash && !place.inode().is_dir() => return Err(Errno::Notdir),
                 Ok(place) => return Ok(Opened::Found(Found::Place(place))),
-                Err(Errno::Noent) if end.slash => return Err(Errno::Isdir),
                 Err(Errno::Noent) => match self.make(walker, &end, New::File, mode) {
                     // Somebody else was faster: it is there now.
                     Err(Errno::Exist) if !exclusive => {}
@@ -155,19 +157,20 @@ impl Vfs {
         let Some(name) = end.name.as_deref() else { return Err(unnamed_end(path, directory)) };
         let dir = &end.parent;
         let place = self.step(walker, dir, name)?;
-        if place.is_mount_root() {
-            return Err(Errno::Busy);
-        }
         let is_dir = place.inode().is_dir();
-        match (directory, is_dir) {
-            (true, false) => return Err(Errno::Notdir),
-            (false, true) => return Err(Errno::Isdir),
-            (false, false) if end.slash => return Err(Errno::Notdir),
-            _ => {}
+        if end.slash && !is_dir {
+            return Err(Errno::Notdir);
         }
+        // The order of Linux: what the caller may do comes before what the file is.
         dir.inode().mount().check_writable()?;
         let credentials = walker.task.credentials();
         check_may_delete(&credentials, dir.inode(), place.inode())?;
+        match (directory, is_dir) {
+            (true, false) => return Err(Errno::Notdir),
+            (false, true) => return Err(Errno::Isdir),
+            _ if place.is_mount_root() => return Err(Errno::Busy),
+            _ => {}
+        }
         walker.task.allow(Action::Write, || self.path_below(dir, name))?;
         let mut children = dir.lock();
         let (fs, node) = (dir.inode().fs(), dir.inode().node());
@@ -214,6 +217,10 @@ impl Vfs {
         mount.check_writable()?;
         let credentials = task.credentials();
         check_may_delete(&credentials, from_dir.inode(), source.inode())?;
+        if source.inode().is_dir() && !Arc::ptr_eq(from_dir, to_dir) {
+            // Its `..` changes (rename(2), EACCES).
+            credentials.check(source.inode(), Access::Write)?;
+        }
         match &target {
             Some(target) => check_may_delete(&credentials, to_dir.inode(), target.inode())?,
             None => check_may_change(&credentials, to_dir.inode())?,
@@ -325,6 +332,8 @@ fn new_owner(task: &Task, credentials: &Credentials, dir: &Inode, new: &New<'_>,
     let inherits = parent.mode & 0o2000 != 0;
     let mut mode = match new {
         New::Symlink(_) => 0o777,
+        // mkdir(2) takes the sticky bit, and no set-id bits.
+        New::Directory => mode & 0o1777 & !task.umask(),
         _ => mode & 0o7777 & !task.umask(),
     };
     if inherits && matches!(new, New::Directory) {
