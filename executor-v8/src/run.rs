@@ -15,7 +15,7 @@ use crate::js::Scope;
 use crate::memory::Memory;
 use crate::realm::{self, BootError};
 use crate::snapshot;
-use crate::sys::Sys;
+use crate::sys::{Entry, Sys};
 
 /// What all processes of this host process share.
 pub(crate) struct Engine {
@@ -52,7 +52,7 @@ pub(crate) fn install_hooks(isolate: &mut v8::OwnedIsolate) {
 }
 
 /// The listener lies in the heap, so a snapshot must be made without it.
-fn listen_for_messages(isolate: &mut v8::OwnedIsolate) {
+pub(crate) fn listen_for_messages(isolate: &mut v8::OwnedIsolate) {
     isolate.add_message_listener(crate::natives::on_message);
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn run(engine: &'static Engine, task: &Arc<Task>, sys: Sys) -> Result
         handle.terminate_execution();
     });
     // As Node has it: a write to a pipe without readers is an error of the write. (No such signal is the only error.)
-    let _ = eyot_kernel::syscall::signal::set_disposition(&task, eyot_kernel::signal::PIPE, true);
+    let _ = eyot_kernel::syscall::signal::set_disposition(task, eyot_kernel::signal::PIPE, true);
     env.event_loop.start(&env.sys);
     let outcome = {
         v8::scope!(let scope, &mut isolate);
@@ -145,12 +145,17 @@ fn live(scope: &mut v8::PinnedRef<'_, v8::HandleScope<'_, ()>>, engine: &Engine)
 }
 
 /// The main script, the loop, the end.
-fn main(scope: &mut Scope<'_, '_>) -> i32 {
+pub(crate) fn main(scope: &mut Scope<'_, '_>) -> i32 {
     let env = crate::env::env(scope);
     crate::natives::start_clock(&env);
     crate::natives::enter_main(scope, &env);
+    let id = match env.sys.program() {
+        Entry::File => "internal/main/run_main_module",
+        Entry::Text { .. } => "internal/main/eval_string",
+        Entry::Stdin => "internal/main/eval_stdin",
+    };
     env.callback_depth.set(1);
-    let ran = realm::run_main(scope, "internal/main/run_main_module").is_some();
+    let ran = realm::run_main(scope, id).is_some();
     env.callback_depth.set(0);
     crate::natives::leave_main(scope, &env);
     if ran {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eyot_kernel::Vm;
+use eyot_kernel::limits::Limit;
 use eyot_kernel::wasm::{WasmConfig, WasmExecutor};
 use eyot_memfs::Memfs;
 
@@ -134,7 +135,7 @@ const ROWS: &[Row] = &[
 fn main() {
     let started = Instant::now();
     let executor = Arc::new(WasmExecutor::new(WasmConfig::default()));
-    let vm = Vm::builder().root(Arc::new(Memfs::new())).executor(executor).user(0, 0).build().unwrap();
+    let vm = Vm::builder().root(Arc::new(Memfs::new())).executor(executor.clone()).user(0, 0).build().unwrap();
     println!("executor and VM made: {:?}", started.elapsed());
     for dir in ["/bin", "/tmp", "/tmp/d"] {
         vm.make_dir(dir, 0o755).unwrap();
@@ -153,6 +154,7 @@ fn main() {
     assert!(vm.command("/bin/true").status().unwrap().success());
     println!("first program, with making the engine and compiling: {:?}", started.elapsed());
     spawn_figures(&vm);
+    memory_figures(executor);
     // `wasm_figures NAME`: only the rows whose names contain it.
     let only = std::env::args().nth(1).unwrap_or_default();
     for row in ROWS.iter().filter(|row| row.name.contains(&only)) {
@@ -172,6 +174,45 @@ fn main() {
         }
         println!("{:46} {:>10.1} ns", row.name, best.as_nanos() as f64 / f64::from(row.turns));
     }
+}
+
+/// What one more sleeping process takes, in thousands of them.
+fn memory_figures(executor: Arc<WasmExecutor>) {
+    const PROCESSES: usize = 4000;
+    let vm = Vm::builder()
+        .root(Arc::new(Memfs::new()))
+        .executor(executor)
+        .user(0, 0)
+        .limit(Limit::Processes, 10_000)
+        .build()
+        .unwrap();
+    let text = r#"(module (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 2) (func (export "_start")
+            (i32.store (i32.const 16) (i32.const 1)) (i64.store (i32.const 24) (i64.const 600000000000))
+            (drop (call $poll (i32.const 0) (i32.const 256) (i32.const 1) (i32.const 64)))))"#;
+    vm.write_file("/sleeps", &wat::parse_str(text).unwrap(), 0o755).unwrap();
+    let spawn = || vm.command("/sleeps").spawn().unwrap();
+    let mut sleeping: Vec<_> = (0..200).map(|_| spawn()).collect();
+    std::thread::sleep(Duration::from_millis(200));
+    let before = resident_bytes();
+    let started = Instant::now();
+    sleeping.extend((0..PROCESSES).map(|_| spawn()));
+    let took = started.elapsed();
+    std::thread::sleep(Duration::from_millis(500));
+    let each = (resident_bytes() - before) / PROCESSES;
+    println!("{PROCESSES} sleeping processes: {each} bytes each, started in {took:?}");
+    let started = Instant::now();
+    vm.kill_all();
+    for process in sleeping {
+        process.wait();
+    }
+    println!("all killed in {:?}", started.elapsed());
+}
+
+fn resident_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }
 
 fn spawn_figures(vm: &Vm) {

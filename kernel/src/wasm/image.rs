@@ -76,7 +76,8 @@ impl Images {
         let bytes: &[u8] = (*image.content.bytes).as_ref();
         let hash = image.content.blake3.unwrap_or_else(|| *blake3::hash(bytes).as_bytes());
         let slot = self.by_hash.lock().get_or_insert_with(hash, Slot::default).clone();
-        let mut slot = slot.lock();
+        // Somebody else may be compiling it: that takes long.
+        let mut slot = slot.try_lock().unwrap_or_else(|| blocking(|| slot.lock()));
         let code = match &*slot {
             Some(code) => code.clone(),
             None => {
@@ -269,11 +270,16 @@ fn off_fiber<T: Send>(work: impl FnOnce() -> Result<T, LoadError> + Send) -> Res
             })
         })
     };
+    blocking(run)
+}
+
+/// Does what takes long on the caller's thread, while others of the runtime's tasks go on elsewhere.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
     match tokio::runtime::Handle::try_current() {
         Ok(handle) if handle.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread => {
-            tokio::task::block_in_place(run)
+            tokio::task::block_in_place(work)
         }
-        _ => run(),
+        _ => work(),
     }
 }
 

@@ -164,3 +164,42 @@ fn an_uncaught_exception_is_an_abort() {
     let output = vm.command("/bin/p").output().unwrap();
     assert_eq!(output.status, ExitStatus::Signaled(signal::ABRT), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn more_processes_than_the_first_tier_holds() {
+    let vm = vm();
+    let body = r#"
+        (i32.store (i32.const 16) (i32.const 1)) (i64.store (i32.const 24) (i64.const 60000000000))
+        (expect 0 (call $poll_oneoff (i32.const 0) (i32.const 256) (i32.const 1) (i32.const 64)))"#;
+    install(&vm, "/bin/sleeps", &program(body).0);
+    let sleeping: Vec<_> = (0..300).map(|_| vm.command("/bin/sleeps").spawn().unwrap()).collect();
+    // One more runs and ends while they sleep.
+    run_in(&vm, "(expect 0 (call $sched_yield))", b"");
+    std::thread::sleep(Duration::from_millis(100));
+    for process in &sleeping {
+        assert_eq!(process.try_wait(), None);
+        process.signal(signal::KILL);
+    }
+    for process in sleeping {
+        assert_eq!(process.wait(), ExitStatus::Signaled(signal::KILL));
+    }
+}
+
+#[test]
+fn processes_without_end_are_refused() {
+    let vm = vm_with(&[(Limit::Processes, 20)]);
+    install(&vm, "/bin/spin", &program("(loop (br 0))").0);
+    // Spawns until it is refused: EAGAIN.
+    let body = r#"
+        (call $store_pair (i32.const 1024) (str "/bin/spin"))
+        (loop $more
+          (local.set $n (call $spawn (i32.const 1024) (i32.const 48) (i32.const 64)))
+          (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if $more (i32.eqz (local.get $n))))
+        (expect 6 (local.get $n))
+        (expect 1 (i32.gt_u (local.get $i) (i32.const 10)))"#;
+    // Without pipes, which the children would hold open.
+    install(&vm, "/bin/bomb", &program(body).0);
+    assert_eq!(vm.command("/bin/bomb").status().unwrap(), ExitStatus::Exited(0));
+    vm.kill_all();
+}
