@@ -14,7 +14,7 @@ use crate::home::Home;
 /// Every executor of a VM.
 pub fn all(home: &Home) -> Vec<Arc<dyn Executor>> {
     // Making one costs nothing: the engine itself comes with the first program.
-    let wasm = WasmExecutor::new(WasmConfig { code_cache: home.code(), ..WasmConfig::default() });
+    let wasm = WasmExecutor::new(WasmConfig { code_cache: home.code() });
     vec![Arc::new(wasm), Arc::new(crate::node::LazyNode::new(home))]
 }
 

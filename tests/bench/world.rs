@@ -41,13 +41,8 @@ fn cache() -> Option<PathBuf> {
 /// The executor that all VMs of this run share, as they would in a server.
 pub fn wasm() -> Arc<dyn Executor> {
     static WASM: OnceLock<Arc<WasmExecutor>> = OnceLock::new();
-    WASM.get_or_init(|| {
-        Arc::new(WasmExecutor::new(WasmConfig {
-            code_cache: cache().map(|cache| cache.join("code")),
-            ..WasmConfig::default()
-        }))
-    })
-    .clone()
+    WASM.get_or_init(|| Arc::new(WasmExecutor::new(WasmConfig { code_cache: cache().map(|cache| cache.join("code")) })))
+        .clone()
 }
 
 /// A VM over the base image.
