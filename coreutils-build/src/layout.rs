@@ -160,7 +160,17 @@ mod tests {
             crate::Tool { name, path, blake3: *blake3::hash(name.as_bytes()).as_bytes() }
         });
         let image = fill(&Tools { dir: dir.path().to_owned(), all: all.to_vec() }).unwrap();
-        for path in ["/bin/ls", "/bin/[", "/bin/find", "/bin/xargs", "/bin/bash", "/bin/node", "/etc/passwd", "/home/user", "/tmp"] {
+        for path in [
+            "/bin/ls",
+            "/bin/[",
+            "/bin/find",
+            "/bin/xargs",
+            "/bin/bash",
+            "/bin/node",
+            "/etc/passwd",
+            "/home/user",
+            "/tmp",
+        ] {
             assert!(image.contains(path), "{path}");
         }
         BaseImage::open(Arc::new(image.to_vec().unwrap())).unwrap().verify().unwrap();

@@ -106,7 +106,7 @@ fn build(ctx: &Ctx<'_>, rust: &Rust, target: &str, work: &Path) -> Result<()> {
     let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
     let mut cargo = Command::new("cargo");
     cargo
-        .args(["build", "--release", "-Zbuild-std=std,panic_abort,proc_macro", "--target", target])
+        .args(["build", "--quiet", "--release", "-Zbuild-std=std,panic_abort,proc_macro", "--target", target])
         .arg(format!("-j{}", ctx.jobs.max(1)))
         .current_dir(&package)
         .env_remove("RUSTFLAGS")

@@ -45,10 +45,9 @@ pub(crate) fn rust(ctx: &Ctx<'_>) -> Result<Rust> {
     }
     if ask("rustup", &["--version"]).is_some() {
         ctx.progress.step("asking rustup for the standard library's source");
-        if run("rust-src", Command::new("rustup").args(["component", "add", "rust-src"])).is_ok() {
-            if let Some(found) = rustup_pair() {
-                return Ok(found);
-            }
+        let added = run("rust-src", Command::new("rustup").args(["component", "add", "rust-src"]));
+        if let (Ok(_), Some(found)) = (added, rustup_pair()) {
+            return Ok(found);
         }
     }
     install(ctx)?;

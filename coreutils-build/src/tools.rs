@@ -22,6 +22,7 @@ const PATCHED: &[(&str, &str, &str)] = &[
     ("brush-core", "0.5.0", "45fb5b2dadb6bd5f"),
     ("brush-builtins", "0.2.0", "479d17454d642dd0"),
     ("uucore", "0.12.0", "8bae04ab7fcd7c8c"),
+    ("uu_tac", "0.12.0", "0ab462fdbb1e9d5b"),
 ];
 
 /// One program.
@@ -131,7 +132,7 @@ fn build(ctx: &Ctx<'_>, sysroot: &Sysroot, workspace: &Path, target: &Path) -> R
     let utilities = utilities.parent().unwrap_or(&utilities);
     let mut cargo = Command::new("cargo");
     cargo
-        .args(["build", "--release", "--locked", "--target", PROGRAMS])
+        .args(["build", "--quiet", "--release", "--locked", "--target", PROGRAMS])
         .arg(format!("-j{}", ctx.jobs.max(1)))
         .current_dir(workspace)
         .env_remove("RUSTFLAGS")

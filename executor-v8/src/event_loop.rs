@@ -147,6 +147,11 @@ fn run_timers(scope: &mut Scope<'_, '_>, env: &Env) {
 }
 
 fn run_immediates(scope: &mut Scope<'_, '_>, env: &Env) {
+    // Node runs its own immediates first, in a callback scope: ticks that an exception left behind run there.
+    drain(scope, env);
+    if !env.can_call() {
+        return;
+    }
     // The fields are kCount, kRefCount, kHasOutstanding.
     if env.read::<u32>(Root::ImmediateInfo, 0) == 0 {
         return;

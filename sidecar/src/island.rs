@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::home::Home;
 use crate::interpreter;
 use crate::program::{self, HostPart, PROGRAM_DIR};
+use crate::retired::Retired;
 use crate::session::Program;
 use crate::values::{MountPoint, MountSpec};
 
@@ -116,7 +117,9 @@ fn mounted(home: &Home, point: &MountPoint) -> Result<(Arc<dyn Filesystem>, Moun
             READ_WRITE,
         )),
         MountSpec::Component(file) => {
-            let fs = executors::plugin(home, file).map_err(fail)?;
+            let Some(fs) = executors::plugin(home, file).map_err(fail)? else {
+                return Ok((Arc::new(Retired::new(GUEST_USER)), READ_WRITE));
+            };
             let owner =
                 AttributeChanges { uid: Some(GUEST_USER), gid: Some(GUEST_USER), ..AttributeChanges::default() };
             // The root is the guest's to write in. A backend that keeps no owners says who may by its mode.

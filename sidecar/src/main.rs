@@ -9,6 +9,7 @@ mod interpreter;
 mod island;
 mod node;
 mod program;
+mod retired;
 mod session;
 mod signals;
 mod stdio;

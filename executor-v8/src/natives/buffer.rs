@@ -133,7 +133,12 @@ fn two<T>(a: Value<'_>, b: Value<'_>, f: impl FnOnce(&[u8], &mut [u8]) -> T) -> 
         let overlap = (a.0 as usize) < b.as_ptr() as usize + b.len() && (b.as_ptr() as usize) < a.0 as usize + a.1;
         // SAFETY: `with_bytes` vouched for the memory, no JavaScript has run since, and the overlapping case is copied.
         let bytes = unsafe { std::slice::from_raw_parts(a.0, a.1) };
-        if overlap { f(&bytes.to_vec(), b) } else { f(bytes, b) }
+        if overlap {
+            let copy = bytes.to_vec();
+            f(&copy, b)
+        } else {
+            f(bytes, b)
+        }
     })
 }
 
@@ -178,7 +183,7 @@ fn copy_array_buffer<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s
 }
 
 fn compare<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s>) {
-    match two(args.get(0), args.get(1), |a, b| a.cmp(&*b) as i32) {
+    match two(args.get(0), args.get(1), |a, b| a.cmp(b) as i32) {
         Some(n) => ret.set_int32(n),
         None => js::throw_argument(scope, "arguments must be buffers"),
     }
@@ -191,7 +196,7 @@ fn compare_offset<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s
     let order = two(args.get(0), args.get(1), |s, t| {
         let s = s.get(source_start..source_end.min(s.len()).max(source_start))?;
         let t = t.get(target_start..target_end.min(t.len()).max(target_start))?;
-        Some(s.cmp(&*t) as i32)
+        Some(s.cmp(t) as i32)
     });
     match order {
         Some(Some(n)) => ret.set_int32(n),

@@ -56,7 +56,7 @@ fn position(v: Value<'_>) -> Option<u64> {
 fn id(v: Value<'_>) -> Option<Option<u32>> {
     let n = js::integer(v, -1.0, 4_294_967_295.0)?;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    Some((n >= 0.0 && n < 4_294_967_295.0).then_some(n as u32))
+    Some((0.0..4_294_967_295.0).contains(&n).then_some(n as u32))
 }
 
 fn time(v: Value<'_>) -> Option<NewTime> {

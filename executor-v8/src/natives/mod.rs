@@ -25,10 +25,10 @@ mod url;
 mod util;
 mod v8_binding;
 
-pub(crate) use env_proxy::external_references;
-pub(crate) use performance::start as start_clock;
 pub(crate) use async_wrap::{enter_main, leave_main};
+pub(crate) use env_proxy::external_references;
 pub(crate) use errors::{on_message, on_promise_reject, prepare_stack_trace};
+pub(crate) use performance::start as start_clock;
 
 use crate::env::{Env, Root};
 use crate::js::{self, Object, Scope};
@@ -132,7 +132,9 @@ pub(crate) fn adjust(scope: &mut Scope<'_, '_>, env: &Env, name: &str, o: Object
             }
         }
         "util" => {
-            if let Some(b) = js::get(scope, o, "shouldAbortOnUncaughtToggle").and_then(|v| v.try_cast::<v8::Object>().ok()) {
+            if let Some(b) =
+                js::get(scope, o, "shouldAbortOnUncaughtToggle").and_then(|v| v.try_cast::<v8::Object>().ok())
+            {
                 let one = js::int(scope, 1);
                 b.set_index(scope, 0, one);
             }

@@ -1,16 +1,12 @@
-//! Where component backends run: an engine of their own, with a clock that ends calls that don't, and the code cache.
+//! Where component backends run: an engine of their own and the code cache.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine};
 
 use super::{PluginConfig, PluginError, PluginFilesystem};
 use crate::wasm::cache::{CodeCache, Unusable};
-
-/// The length of an epoch: with [`PluginConfig`]'s default a call may take a second.
-const EPOCH: Duration = Duration::from_millis(10);
 
 /// Starts component backends. One serves any number of mounts and VMs; each mount has an instance of its own.
 pub struct PluginHost {
@@ -22,25 +18,13 @@ impl PluginHost {
     /// A host, with a directory for compiled code that is made when it is not there; one that cannot be used is done without.
     ///
     /// # Errors
-    /// When the engine cannot be made, or the host process has no thread for its clock.
+    /// When the engine cannot be made.
     pub fn new(code_cache: Option<PathBuf>) -> Result<Self, PluginError> {
         let failed = |reason: String| PluginError::Invalid { name: "the plug-in host".into(), reason };
         let mut config = Config::new();
         config.epoch_interruption(true);
         config.wasm_component_model(true);
         let engine = Engine::new(&config).map_err(|error| failed(format!("{error:#}")))?;
-        let weak = engine.weak();
-        let tick = move || {
-            while let Some(engine) = weak.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                std::thread::sleep(EPOCH);
-            }
-        };
-        std::thread::Builder::new()
-            .name("eyot-plugins".into())
-            .spawn(tick)
-            .map_err(|error| failed(format!("no thread for its clock: {error}")))?;
         let cache = code_cache.and_then(|dir| match CodeCache::open(&dir, &engine) {
             Ok(cache) => Some(cache),
             Err(error) => {

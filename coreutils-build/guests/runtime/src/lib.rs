@@ -130,15 +130,13 @@ fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
     child.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether other tasks of the runtime exist, besides the one that runs, so that blocking in the kernel could block
-/// something else in this process too.
+/// Whether anything else of this process could run while this waits, so that blocking in the kernel could block what is
+/// waited for. A task is never alone: the future given to `block_on` is there too.
 #[must_use]
 pub fn others_alive() -> bool {
-    let own = usize::from(tokio::task::try_id().is_some());
-    // A task's own handle counts; the future given to `block_on` is no task, and is the other one for every task.
-    tokio::runtime::Handle::try_current()
-        .is_ok_and(|handle| handle.metrics().num_alive_tasks() > own)
+    tokio::task::try_id().is_some()
         || spool::pending()
+        || tokio::runtime::Handle::try_current().is_ok_and(|handle| handle.metrics().num_alive_tasks() > 0)
 }
 
 /// Waits for the first of everything noted and wakes whoever noted it. For `Builder::on_thread_park`.
@@ -179,10 +177,7 @@ fn wait_for_first(notes: Notes) {
             spool::flush_ready();
         }
         let deadline_passed = deadline == Some(Duration::ZERO);
-        let child_ended = notes
-            .children
-            .iter()
-            .any(|(child, _)| !matches!(lock(child).try_wait(), Ok(None)));
+        let child_ended = notes.children.iter().any(|(child, _)| !matches!(lock(child).try_wait(), Ok(None)));
         if any_ready || deadline_passed || child_ended {
             break;
         }
@@ -191,5 +186,4 @@ fn wait_for_first(notes: Notes) {
     let wakers = notes.descriptors.into_iter().map(|(_, _, waker)| waker);
     let wakers = wakers.chain(notes.children.into_iter().map(|(_, waker)| waker));
     wakers.chain(notes.deadlines.into_iter().map(|(_, waker)| waker)).for_each(Waker::wake);
-    spool::wake();
 }

@@ -97,7 +97,9 @@ async fn run(options: Options) -> u8 {
 
 async fn start(options: Options) -> Result<u8, brush_core::Error> {
     let interactive = options.interactive
-        || (matches!(options.source, Source::Stdin) && std::io::stdin().is_terminal() && std::io::stderr().is_terminal());
+        || (matches!(options.source, Source::Stdin)
+            && std::io::stdin().is_terminal()
+            && std::io::stderr().is_terminal());
     let mut shell = brush_core::Shell::builder_with_extensions::<Extensions>()
         .enable_options(options.enabled)
         .disable_options(options.disabled)

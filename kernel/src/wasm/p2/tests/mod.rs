@@ -1,6 +1,7 @@
 //! Two kinds of tests: of each host function, called as the bindings call it, with [`guest`]; and of whole components, made of WAT by
 //! [`component::Build`] and run as processes.
 
+mod adapted;
 mod component;
 mod filesystem;
 mod kernel;
