@@ -63,22 +63,24 @@ enum End {
 }
 
 /// Ends the task even when the run is dropped or panics, so that nobody waits for it for ever.
-struct Ending(Arc<Task>);
+struct Ending(Option<Arc<Task>>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.0.finish(ExitStatus::Signaled(signal::KILL));
+        if let Some(task) = &self.0 {
+            task.finish(ExitStatus::Signaled(signal::KILL));
+        }
     }
 }
 
 async fn run(shared: Arc<Shared>, code: Arc<Code>, task: Arc<Task>) {
-    let ending = Ending(task.clone());
+    let mut ending = Ending(Some(task.clone()));
     let end = run_program(&shared, &code, &task).await;
     match end {
         End::Status(status) => task.finish(status),
         End::Exec(program) => {
             // Its own run ends the task from here on.
-            std::mem::forget(ending);
+            ending.0 = None;
             program.start(task);
         }
     }

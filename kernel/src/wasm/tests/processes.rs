@@ -130,6 +130,25 @@ fn exec_takes_the_program_s_place_and_keeps_the_process() {
 }
 
 #[test]
+fn exec_leaves_nothing_of_the_old_program_behind() {
+    let vm = vm();
+    install(&vm, "/bin/exit7", &program("(call $proc_exit (i32.const 7))").0);
+    let body =
+        format!("{} (expect 0 (call $exec (i32.const 1024) (i32.const 48)))", record("/bin/exit7", "exit7\\00", 0));
+    install(&vm, "/bin/body", &program(&body).0);
+    let used = |limit| vm.usage().into_iter().find(|usage| usage.limit == limit).unwrap().used;
+    for _ in 0..3 {
+        assert_eq!(vm.command("/bin/body").status().unwrap(), ExitStatus::Exited(7));
+    }
+    // The task that just ended is dropped by its own thread, a moment after its end is known.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while used(Limit::Processes) > 0 || used(Limit::OpenFiles) > 0 || used(Limit::MemoryBytes) > 0 {
+        assert!(std::time::Instant::now() < deadline, "{:?}", vm.usage());
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+#[test]
 fn a_pipe_between_two_children() {
     // cat < stdin | cat > stdout, with file actions; the parent closes its ends and waits for both.
     let body = format!(
