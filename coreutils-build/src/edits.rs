@@ -45,7 +45,13 @@ pub(crate) fn apply(dir: &Path, tree: &Path) -> Result<()> {
     for add in &edits.add {
         let to = tree.join(&add.to);
         if to.exists() {
-            return Err(Error::new(format!("{} exists already: std has grown a file of that name", to.display())));
+            return Err(Error::new(format!(
+                "{} exists already: the source has grown a file of that name",
+                to.display()
+            )));
+        }
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent).map_err(|error| Error::io("make", parent, error))?;
         }
         write(&to, &read(&dir.join(&add.source))?)?;
     }

@@ -18,19 +18,17 @@
 //! ```
 
 mod cache;
-mod cargo;
 mod command;
 mod edits;
-pub mod image;
 mod layout;
 mod sysroot;
-mod tools;
 mod toolchain;
+mod tools;
 
 use std::path::{Path, PathBuf};
 
 pub use layout::image;
-pub use sysroot::sysroot;
+pub use sysroot::{Sysroot, sysroot};
 pub use tools::{Tool, Tools, tools};
 
 /// What every recipe is given.

@@ -128,7 +128,8 @@ impl Artefact {
             at.checked_add(len).and_then(|end| all.get(at..end)).ok_or_else(|| bad("it is cut short"))
         };
         let index_bytes = slice(16, word(12).ok_or_else(|| bad("it is cut short"))?)?;
-        let index: Index = serde_json::from_slice(index_bytes).map_err(|e| bad(format!("its index is damaged: {e}")))?;
+        let index: Index =
+            serde_json::from_slice(index_bytes).map_err(|e| bad(format!("its index is damaged: {e}")))?;
         let mut sections = HashMap::with_capacity(index.sections.len());
         for (name, (at, len)) in index.sections {
             sections.insert(name, slice(at, len)?);
@@ -169,7 +170,16 @@ impl Artefact {
             }
         }
         let by_id = ids.iter().enumerate().map(|(i, id)| (id.clone(), i)).collect();
-        Ok(Box::leak(Box::new(Self { node: index.node, ids, sources, by_id, sections, licence, index: index_bytes, all })))
+        Ok(Box::leak(Box::new(Self {
+            node: index.node,
+            ids,
+            sources,
+            by_id,
+            sections,
+            licence,
+            index: index_bytes,
+            all,
+        })))
     }
 
     /// Node's licence text and those of what it bundles.

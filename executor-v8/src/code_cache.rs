@@ -3,15 +3,22 @@
 //! The bytes: a count, then for each entry the built-in's index in the artefact, an offset and a length, all u32 in little
 //! endian; then the data. V8 itself refuses data of another version, of other flags, or of another source.
 
+use std::rc::Rc;
+
+use crate::artefact::Artefact;
+use crate::env::Env;
+use crate::js::Scope;
+use crate::realm::{self, BootError};
+use crate::sys::Sys;
+
 /// A code cache, borrowed from static bytes.
-pub struct CodeCache {
+pub(crate) struct CodeCache {
     entries: Vec<Option<&'static [u8]>>,
 }
 
 impl CodeCache {
     /// Reads a cache; `None` when the bytes are not one.
-    #[must_use]
-    pub fn from_static(bytes: &'static [u8]) -> Option<&'static Self> {
+    pub(crate) fn from_static(bytes: &'static [u8]) -> Option<&'static Self> {
         let word = |i: usize| -> Option<usize> {
             let b = bytes.get(i.checked_mul(4)?..)?.first_chunk::<4>()?;
             usize::try_from(u32::from_le_bytes(*b)).ok()
@@ -37,8 +44,60 @@ impl CodeCache {
     }
 }
 
+/// Boots the library, loads every public built-in, and answers what V8 compiled, as bytes for [`crate::Setup::code_cache`].
+/// Best made in a host process that runs no guests: where a snapshot is used, all isolates must come from it.
+///
+/// # Errors
+/// When the library does not boot.
+pub fn build_code_cache(artefact: &'static Artefact) -> Result<Vec<u8>, BootError> {
+    crate::platform::init();
+    record(artefact, |scope| {
+        for id in artefact.ids().iter().filter(|id| !id.starts_with("internal/")) {
+            // One that cannot be loaded here (the inspector, for one) is compiled where it is asked for.
+            let _ = realm::require(scope, id);
+        }
+        Ok(())
+    })
+}
+
+/// What V8 compiles of the library on the way through a small script; see `rehearsal.rs`.
+pub(crate) fn rehearse(artefact: &'static Artefact) -> Result<Vec<u8>, BootError> {
+    record(artefact, |scope| match crate::run::main(scope) {
+        0 => Ok(()),
+        code => Err(BootError(format!("the rehearsal ended with code {code}"))),
+    })
+}
+
+/// Boots the library in an isolate of its own, runs `act`, and answers what was compiled.
+fn record(
+    artefact: &'static Artefact,
+    act: impl FnOnce(&mut Scope<'_, '_>) -> Result<(), BootError>,
+) -> Result<Vec<u8>, BootError> {
+    let mut isolate = v8::Isolate::new(v8::CreateParams::default());
+    let mut env = Env::new(artefact, Sys::none());
+    env.collect_compiled = true;
+    let env = Rc::new(env);
+    realm::attach(&mut isolate, Rc::clone(&env));
+    crate::run::install_hooks(&mut isolate);
+    crate::run::listen_for_messages(&mut isolate);
+    env.event_loop.start(&env.sys);
+    v8::scope!(let scope, &mut isolate);
+    let context = v8::Context::new(scope, v8::ContextOptions::default());
+    let scope = &mut v8::ContextScope::new(scope, context);
+    realm::boot(scope)?;
+    act(scope)?;
+    let mut entries = Vec::new();
+    for (index, f) in env.compiled.take() {
+        let f = v8::Local::new(scope, &f);
+        if let Some(data) = f.create_code_cache() {
+            entries.push((index, data.to_vec()));
+        }
+    }
+    Ok(write(&entries))
+}
+
 /// Writes a cache from its entries.
-pub(crate) fn write(entries: &[(usize, Vec<u8>)]) -> Vec<u8> {
+fn write(entries: &[(usize, Vec<u8>)]) -> Vec<u8> {
     let word = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
     let mut out = word(entries.len()).to_vec();
     let mut at = 4 + entries.len() * 12;

@@ -57,6 +57,7 @@ roots! {
     AsyncTrampoline,
     ExecutionResources,
     FileHandleClass,
+    DirHandleClass,
     ImportDynamically,
     InitImportMeta,
     EnvProxy,

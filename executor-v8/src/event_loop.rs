@@ -103,7 +103,10 @@ pub(crate) fn drain(scope: &mut Scope<'_, '_>, env: &Env) {
     if !env.can_call() || (!tick() && !rejection()) {
         return;
     }
-    let (Some(f), Some(process)) = (env.root_function(scope, Root::TickCallback), env.root(scope, Root::Process)) else { return };
+    let (Some(f), Some(process)) = (env.root_function(scope, Root::TickCallback), env.root(scope, Root::Process))
+    else {
+        return;
+    };
     if f.call(scope, process, &[]).is_none() {
         // It threw: the rest of the queue runs after the next callback.
         env.write::<u8>(Root::TickInfo, 0, 1);
@@ -117,7 +120,10 @@ fn run_timers(scope: &mut Scope<'_, '_>, env: &Env) {
     }
     env.event_loop.timer_due_ms.set(None);
     v8::scope!(let scope, scope);
-    let (Some(f), Some(process)) = (env.root_function(scope, Root::ProcessTimers), env.root(scope, Root::Process)) else { return };
+    let (Some(f), Some(process)) = (env.root_function(scope, Root::ProcessTimers), env.root(scope, Root::Process))
+    else {
+        return;
+    };
     env.callback_depth.set(env.callback_depth.get() + 1);
     let mut next = None;
     // A timer that threw leaves the others of its list to the next call.
@@ -141,12 +147,20 @@ fn run_timers(scope: &mut Scope<'_, '_>, env: &Env) {
 }
 
 fn run_immediates(scope: &mut Scope<'_, '_>, env: &Env) {
+    // Node runs its own immediates first, in a callback scope: ticks that an exception left behind run there.
+    drain(scope, env);
+    if !env.can_call() {
+        return;
+    }
     // The fields are kCount, kRefCount, kHasOutstanding.
     if env.read::<u32>(Root::ImmediateInfo, 0) == 0 {
         return;
     }
     v8::scope!(let scope, scope);
-    let (Some(f), Some(process)) = (env.root_function(scope, Root::ProcessImmediate), env.root(scope, Root::Process)) else { return };
+    let (Some(f), Some(process)) = (env.root_function(scope, Root::ProcessImmediate), env.root(scope, Root::Process))
+    else {
+        return;
+    };
     loop {
         call(scope, env, f, process, &[]);
         if env.read::<u32>(Root::ImmediateInfo, 2) == 0 || !env.can_call() {

@@ -6,7 +6,7 @@ use eyot_kernel::process::{Executor, ExitStatus, Image, ImageHead, LoadError, Pr
 
 use crate::artefact::Artefact;
 use crate::run::{Engine, run};
-use crate::sys::{Start, Sys};
+use crate::sys::{Entry, Start, Sys};
 
 /// Stack of a process's thread: V8 keeps to about 1 MB of it and throws a `RangeError` past that; the rest is for natives.
 const STACK_BYTES: usize = 4 << 20;
@@ -43,6 +43,15 @@ impl V8Executor {
     }
 }
 
+/// Whether an image is for the executor of JavaScript, without making one.
+#[must_use]
+pub fn accepts(head: ImageHead<'_>) -> bool {
+    match head.interpreter {
+        Some(name) => name == "node",
+        None => is_script(head.path),
+    }
+}
+
 fn is_script(path: &str) -> bool {
     [".js", ".cjs", ".mjs"].iter().any(|e| path.ends_with(e))
 }
@@ -53,10 +62,7 @@ impl Executor for V8Executor {
     }
 
     fn accepts(&self, head: ImageHead<'_>) -> bool {
-        match head.interpreter {
-            Some(name) => name == "node",
-            None => is_script(head.path),
-        }
+        accepts(head)
     }
 
     fn load(&self, image: &Image) -> Result<Box<dyn Program>, LoadError> {
@@ -102,10 +108,19 @@ fn exit_status(code: i32) -> ExitStatus {
 impl Node {
     fn run(&self, task: &Arc<Task>) -> i32 {
         let startup = task.startup();
-        let mut argv = vec!["node".to_owned()];
-        argv.extend(self.script.clone());
-        argv.extend(startup.arguments.iter().skip(1).cloned());
-        let sys = Sys::new(Arc::clone(task), Start { argv });
+        let rest = startup.arguments.get(1..).unwrap_or_default();
+        let begin = match &self.script {
+            Some(script) => Ok(start(Entry::File, Some(script.clone()), rest)),
+            None => command_line(self.engine, rest),
+        };
+        let (sys, done) = match begin {
+            Ok(begin) => (Sys::new(Arc::clone(task), begin), None),
+            Err(said) => (Sys::new(Arc::clone(task), start(Entry::Stdin, None, &[])), Some(said)),
+        };
+        if let Some(Said { fd, text, code }) = done {
+            sys.write_all(fd, text.as_bytes());
+            return code;
+        }
         match run(self.engine, task, sys) {
             Ok(code) => code,
             Err((sys, e)) => {
@@ -113,5 +128,43 @@ impl Node {
                 70
             }
         }
+    }
+}
+
+fn start(program: Entry, script: Option<String>, rest: &[String]) -> Start {
+    let mut argv = vec!["node".to_owned()];
+    argv.extend(script);
+    argv.extend_from_slice(rest);
+    Start { argv, program }
+}
+
+/// What the command itself answers, without running anything.
+struct Said {
+    fd: u32,
+    text: String,
+    code: i32,
+}
+
+/// The arguments of `node`: `[-v | -e CODE | -p CODE | - | --] [SCRIPT] [ARGS]`. Other options are not built.
+fn command_line(engine: &Engine, args: &[String]) -> Result<Start, Said> {
+    let Some((first, rest)) = args.split_first() else { return Ok(start(Entry::Stdin, None, &[])) };
+    match first.as_str() {
+        "-v" | "--version" => Err(Said { fd: 1, text: format!("v{}\n", engine.artefact.node_version()), code: 0 }),
+        "-e" | "--eval" | "-p" | "--print" | "-pe" => match rest.split_first() {
+            Some((code, rest)) => {
+                let print = matches!(first.as_str(), "-p" | "--print" | "-pe");
+                Ok(start(Entry::Text { code: code.clone(), print }, None, rest))
+            }
+            None => Err(Said { fd: 2, text: format!("node: {first} requires an argument\n"), code: 9 }),
+        },
+        "-" => Ok(start(Entry::Stdin, Some("-".to_owned()), rest)),
+        "--" => match rest.split_first() {
+            Some((script, rest)) => Ok(start(Entry::File, Some(script.clone()), rest)),
+            None => Ok(start(Entry::Stdin, None, &[])),
+        },
+        option if option.starts_with('-') => {
+            Err(Said { fd: 2, text: format!("node: bad option: {option}\n"), code: 9 })
+        }
+        _ => Ok(start(Entry::File, Some(first.clone()), rest)),
     }
 }

@@ -18,7 +18,8 @@ pub(crate) fn string<'s>(scope: &Scope<'s, '_>, s: &str) -> v8::Local<'s, v8::St
 
 /// An internalised string, for property names.
 pub(crate) fn key<'s>(scope: &Scope<'s, '_>, s: &str) -> v8::Local<'s, v8::String> {
-    v8::String::new_from_utf8(scope, s.as_bytes(), v8::NewStringType::Internalized).unwrap_or_else(|| v8::String::empty(scope))
+    v8::String::new_from_utf8(scope, s.as_bytes(), v8::NewStringType::Internalized)
+        .unwrap_or_else(|| v8::String::empty(scope))
 }
 
 /// A string from bytes that may not be UTF-8; what is malformed becomes U+FFFD, as in Node.
@@ -68,7 +69,12 @@ pub(crate) fn get<'s>(scope: &Scope<'s, '_>, o: Object<'_>, name: &str) -> Optio
 }
 
 /// A function over a raw callback, without a prototype, named `name`.
-pub(crate) fn function<'s>(scope: &Scope<'s, '_>, name: &str, callback: v8::FunctionCallback, data: Option<Value<'s>>) -> Value<'s> {
+pub(crate) fn function<'s>(
+    scope: &Scope<'s, '_>,
+    name: &str,
+    callback: v8::FunctionCallback,
+    data: Option<Value<'s>>,
+) -> Value<'s> {
     let mut b = v8::FunctionTemplate::builder_raw(callback).constructor_behavior(v8::ConstructorBehavior::Throw);
     if let Some(d) = data {
         b = b.data(d);

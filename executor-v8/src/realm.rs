@@ -167,12 +167,15 @@ pub(crate) fn boot(scope: &mut Scope<'_, '_>) -> Result<(), BootError> {
     let linked = js::function(scope, "getLinkedBinding", linked, None);
     let internal = js::function(scope, "getInternalBinding", internal, None);
     run(scope, "internal/bootstrap/realm", &[process, linked, internal, primordials])?;
-    let (Some(internal_binding), Some(require)) = (env.root(scope, Root::InternalBinding), env.root(scope, Root::Require)) else {
+    let (Some(internal_binding), Some(require)) =
+        (env.root(scope, Root::InternalBinding), env.root(scope, Root::Require))
+    else {
         return Err(BootError("internal/bootstrap/realm did not set its loaders".into()));
     };
     for id in BOOTSTRAP {
         run(scope, id, &[process, require, internal_binding, primordials])?;
     }
+    crate::natives::process_object::disclaim_openssl(scope, &env);
     Ok(())
 }
 
@@ -182,7 +185,9 @@ pub(crate) fn require(scope: &mut Scope<'_, '_>, id: &str) -> Result<(), BootErr
     v8::tc_scope!(let tc, scope);
     let undefined = js::undefined(tc);
     let name = js::string(tc, id);
-    let Some(require) = env.root_function(tc, Root::Require) else { return Err(BootError("the library has no require".into())) };
+    let Some(require) = env.root_function(tc, Root::Require) else {
+        return Err(BootError("the library has no require".into()));
+    };
     match require.call(tc, undefined, &[name.into()]) {
         Some(_) => Ok(()),
         None => Err(describe(tc, id)),

@@ -15,7 +15,7 @@ use crate::js::Scope;
 use crate::memory::Memory;
 use crate::realm::{self, BootError};
 use crate::snapshot;
-use crate::sys::Sys;
+use crate::sys::{Entry, Sys};
 
 /// What all processes of this host process share.
 pub(crate) struct Engine {
@@ -49,6 +49,10 @@ pub(crate) fn install_hooks(isolate: &mut v8::OwnedIsolate) {
     isolate.set_capture_stack_trace_for_uncaught_exceptions(true, 10);
     isolate.set_prepare_stack_trace_callback(crate::natives::prepare_stack_trace);
     isolate.set_promise_reject_callback(crate::natives::on_promise_reject);
+}
+
+/// The listener lies in the heap, so a snapshot must be made without it.
+pub(crate) fn listen_for_messages(isolate: &mut v8::OwnedIsolate) {
     isolate.add_message_listener(crate::natives::on_message);
 }
 
@@ -90,10 +94,13 @@ pub(crate) fn run(engine: &'static Engine, task: &Arc<Task>, sys: Sys) -> Result
     isolate.add_near_heap_limit_callback(near_heap_limit, (&raw const guard).cast_mut().cast());
     realm::attach(&mut isolate, Rc::clone(&env));
     install_hooks(&mut isolate);
+    listen_for_messages(&mut isolate);
     // From any thread: a kill ends JavaScript wherever it is. A handle of an isolate that is gone does nothing.
     task.on_kill(move || {
         handle.terminate_execution();
     });
+    // As Node has it: a write to a pipe without readers is an error of the write. (No such signal is the only error.)
+    let _ = eyot_kernel::syscall::signal::set_disposition(task, eyot_kernel::signal::PIPE, true);
     env.event_loop.start(&env.sys);
     let outcome = {
         v8::scope!(let scope, &mut isolate);
@@ -138,12 +145,17 @@ fn live(scope: &mut v8::PinnedRef<'_, v8::HandleScope<'_, ()>>, engine: &Engine)
 }
 
 /// The main script, the loop, the end.
-fn main(scope: &mut Scope<'_, '_>) -> i32 {
+pub(crate) fn main(scope: &mut Scope<'_, '_>) -> i32 {
     let env = crate::env::env(scope);
     crate::natives::start_clock(&env);
     crate::natives::enter_main(scope, &env);
+    let id = match env.sys.program() {
+        Entry::File => "internal/main/run_main_module",
+        Entry::Text { .. } => "internal/main/eval_string",
+        Entry::Stdin => "internal/main/eval_stdin",
+    };
     env.callback_depth.set(1);
-    let ran = realm::run_main(scope, "internal/main/run_main_module").is_some();
+    let ran = realm::run_main(scope, id).is_some();
     env.callback_depth.set(0);
     crate::natives::leave_main(scope, &env);
     if ran {

@@ -61,7 +61,8 @@ fn class<'s>(scope: &Scope<'s, '_>, path: &str, name: &str, methods: &[String], 
     // An accessor that is not built is absent: looking at an object must not throw.
     for a in accessors {
         if let Some(c) = registry().get(&format!("{path}#get {a}")) {
-            let getter = v8::FunctionTemplate::builder_raw(c).constructor_behavior(v8::ConstructorBehavior::Throw).build(scope);
+            let getter =
+                v8::FunctionTemplate::builder_raw(c).constructor_behavior(v8::ConstructorBehavior::Throw).build(scope);
             proto.set_accessor_property(js::key(scope, a).into(), Some(getter), None, v8::PropertyAttribute::NONE);
         }
     }
@@ -108,7 +109,9 @@ pub(crate) fn build<'s>(scope: &Scope<'s, '_>, env: &Env, shape: &Shape, path: &
         },
         Shape::Num { v } => js::num(scope, v.parse().unwrap_or(f64::NAN)),
         Shape::U => js::undefined(scope),
-        Shape::Big { v } => v.parse::<i64>().map_or_else(|_| js::undefined(scope), |n| v8::BigInt::new_from_i64(scope, n).into()),
+        Shape::Big { v } => {
+            v.parse::<i64>().map_or_else(|_| js::undefined(scope), |n| v8::BigInt::new_from_i64(scope, n).into())
+        }
         Shape::Sym { v } if path.starts_with("util.privateSymbols.") => private(scope, v),
         // One symbol per description in the isolate: bindings share them.
         Shape::Sym { v } => v8::Symbol::for_api(scope, js::key(scope, v)).into(),

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 
 use crate::artefact::Artefact;
+use crate::code_cache::CodeCache;
 use crate::env::{Env, env};
 use crate::js::Scope;
 use crate::realm::{self, BootError};
@@ -66,10 +67,14 @@ pub(crate) fn check(artefact: &Artefact, bytes: &'static [u8]) -> Option<&'stati
 /// # Errors
 /// When the library does not boot, or V8 cannot write its heap.
 pub fn build_snapshot(artefact: &'static Artefact) -> Result<Vec<u8>, BootError> {
-    crate::platform::init();
+    if !crate::platform::init_for_snapshot() {
+        return Err(BootError("V8 runs already; a snapshot is made in a process of its own".into()));
+    }
+    let compiled = crate::code_cache::rehearse(artefact)?;
     let mut isolate = v8::Isolate::snapshot_creator(Some(external_references(artefact)), None);
     let mut fresh = Env::new(artefact, Sys::none());
     fresh.building_snapshot = true;
+    fresh.code_cache = CodeCache::from_static(compiled.leak());
     let env = Rc::new(fresh);
     realm::attach(&mut isolate, Rc::clone(&env));
     crate::run::install_hooks(&mut isolate);
@@ -82,17 +87,19 @@ pub fn build_snapshot(artefact: &'static Artefact) -> Result<Vec<u8>, BootError>
             let scope = &mut v8::ContextScope::new(scope, context);
             realm::boot(scope)?;
             preload(scope)?;
+            scope.perform_microtask_checkpoint();
             let roots = env.roots_into_array(scope);
             scope.add_context_data(context, roots);
         }
         scope.set_default_context(empty);
         scope.add_context(context);
     }
+    // What a job keeps alive for its weak references is a root of the isolate, and roots must not lead into a context.
+    isolate.clear_kept_objects();
     isolate.remove_slot::<Rc<Env>>();
     drop(env);
-    let blob = isolate
-        .create_blob(v8::FunctionCodeHandling::Keep)
-        .ok_or_else(|| BootError("V8 wrote no snapshot".into()))?;
+    let blob =
+        isolate.create_blob(v8::FunctionCodeHandling::Keep).ok_or_else(|| BootError("V8 wrote no snapshot".into()))?;
     let mut out = MARK.to_vec();
     out.extend_from_slice(&dependencies(artefact));
     out.extend_from_slice(&blob);
@@ -100,7 +107,8 @@ pub fn build_snapshot(artefact: &'static Artefact) -> Result<Vec<u8>, BootError>
 }
 
 /// Built-ins that most scripts load.
-const PRELOAD: &[&str] = &["internal/process/pre_execution", "internal/fs/sync_write_stream", "internal/main/run_main_module"];
+const PRELOAD: &[&str] =
+    &["internal/process/pre_execution", "internal/fs/sync_write_stream", "internal/main/run_main_module"];
 
 /// Loads what most scripts need, so that it is in the heap already.
 fn preload(scope: &mut Scope<'_, '_>) -> Result<(), BootError> {

@@ -37,11 +37,21 @@ impl Env {
     pub(crate) fn sys_error(&self, errno: i32) -> (String, String) {
         static TABLE: OnceLock<HashMap<i32, (String, String)>> = OnceLock::new();
         let table = TABLE.get_or_init(|| load(self.artefact));
-        table.get(&errno).cloned().unwrap_or_else(|| (format!("Unknown system error {errno}"), format!("Unknown system error {errno}")))
+        table
+            .get(&errno)
+            .cloned()
+            .unwrap_or_else(|| (format!("Unknown system error {errno}"), format!("Unknown system error {errno}")))
     }
 
     /// Throws what Node throws when a system call fails.
-    pub(crate) fn throw_uv(&self, scope: &Scope<'_, '_>, e: Errno, syscall: &str, path: Option<&[u8]>, dest: Option<&[u8]>) {
+    pub(crate) fn throw_uv(
+        &self,
+        scope: &Scope<'_, '_>,
+        e: Errno,
+        syscall: &str,
+        path: Option<&[u8]>,
+        dest: Option<&[u8]>,
+    ) {
         let v = self.uv_exception(scope, e, syscall, path, dest);
         scope.throw_exception(v);
     }

@@ -170,6 +170,20 @@ fn writing_without_a_reader_ends_the_writer() {
 }
 
 #[test]
+fn an_ignored_signal_does_nothing() {
+    World::new().run(|task| {
+        assert_eq!(now(signals::set_disposition(task, signal::PIPE, true)), Ok(false));
+        assert_eq!(now(signals::set_disposition(task, signal::PIPE, true)), Ok(true));
+        let (reader, writer) = now(pipe::pipe(task, DescriptorFlags::empty())).unwrap();
+        now(descriptor::close(task, reader)).unwrap();
+        assert_eq!(now(descriptor::write(task, writer, b"x")), Err(Errno::Pipe));
+        assert!(!task.killed());
+        assert_eq!(now(signals::set_disposition(task, signal::KILL, true)), Err(Errno::Inval));
+        assert_eq!(now(signals::set_disposition(task, 65, true)), Err(Errno::Inval));
+    });
+}
+
+#[test]
 fn non_blocking_descriptors_answer_again() {
     World::new().run(|task| {
         let (reader, writer) = now(pipe::pipe(task, DescriptorFlags::NON_BLOCKING)).unwrap();

@@ -1,15 +1,11 @@
 //! The command line.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::values::{self, MountPoint, Variable};
-
-/// Exit code of a wrong command line.
-pub const USAGE: u8 = 2;
 
 #[derive(Debug, Parser)]
 #[command(name = "eyot", version, about, long_about = LONG, after_help = EXAMPLES, max_term_width = 100)]
@@ -43,11 +39,9 @@ pub enum Command {
     Run {
         #[command(flatten)]
         vm: VmOptions,
-        /// The program: a file of the host, or a path of the VM below one of the mounts
-        program: PathBuf,
-        /// Its arguments
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
+        /// The program - a file of the host, or a path of the VM below one of the mounts - and its arguments
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_names = ["PROGRAM", "ARGS"])]
+        command: Vec<String>,
     },
     /// Run the VM's shell
     #[command(after_help = SH_HELP)]
@@ -66,11 +60,9 @@ pub enum Command {
     Exec {
         #[command(flatten)]
         vm: VmOptions,
-        /// The program: a name, or a path of the VM
-        program: String,
-        /// Its arguments
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
+        /// The program - a name, or a path of the VM - and its arguments
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_names = ["PROGRAM", "ARGS"])]
+        command: Vec<String>,
     },
     /// Show where eyot finds its base image, libraries and caches
     Info {
@@ -84,9 +76,13 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
-    /// Compile every program of the base image into the machine-code cache
+    /// Make ahead of time what first runs would wait for: machine code, V8's startup snapshot
     #[command(hide = true)]
-    Warm,
+    Warm {
+        /// Only the snapshot
+        #[arg(long)]
+        snapshot: bool,
+    },
 }
 
 const RUN_HELP: &str = "\
@@ -142,11 +138,11 @@ mod tests {
     }
 
     #[test]
-    fn options_may_follow_the_program_only_before_its_arguments() {
+    fn what_follows_the_program_is_the_programs() {
         let cli = Cli::try_parse_from(["eyot", "run", "--cwd", "/tmp", "a.js", "--timeout", "3"]).unwrap();
-        let Command::Run { vm, args, .. } = cli.command else { panic!("not run") };
-        assert_eq!(vm.cwd, "/tmp");
-        assert_eq!(args, ["--timeout", "3"], "what follows the program is the program's");
+        let Command::Run { vm, command } = cli.command else { panic!("not run") };
+        assert_eq!((vm.cwd.as_str(), vm.timeout), ("/tmp", None));
+        assert_eq!(command, ["a.js", "--timeout", "3"]);
     }
 
     #[test]
@@ -160,7 +156,7 @@ mod tests {
     #[test]
     fn wrong_values_are_refused_with_the_reason() {
         let error = Cli::try_parse_from(["eyot", "sh", "--mount", "/m=ftp:x"]).unwrap_err();
-        assert_eq!(error.exit_code(), i32::from(USAGE));
+        assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("unknown mount type `ftp`"), "{error}");
     }
 }

@@ -2,22 +2,38 @@
 //! start, nor a module for V8's.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use eyot_kernel::backend::Filesystem;
+use eyot_kernel::plugin::{PluginConfig, PluginError, PluginHost};
 use eyot_kernel::process::Executor;
+use eyot_kernel::wasm::{WasmConfig, WasmExecutor};
 
-use crate::failure::Failure;
 use crate::home::Home;
 
 /// Every executor of a VM.
-pub fn all(home: &Home) -> Result<Vec<Arc<dyn Executor>>, Failure> {
-    let _ = home;
-    Ok(Vec::new())
+pub fn all(home: &Home) -> Vec<Arc<dyn Executor>> {
+    // Making one costs nothing: the engine itself comes with the first program.
+    let wasm = WasmExecutor::new(WasmConfig { code_cache: home.code(), ..WasmConfig::default() });
+    vec![Arc::new(wasm), Arc::new(crate::node::LazyNode::new(home))]
 }
 
-/// A backend loaded from a component file.
-pub fn plugin(home: &Home, file: &Path) -> Result<Arc<dyn Filesystem>, String> {
-    let _ = (home, file);
-    Err("not yet".into())
+/// A backend loaded from a component file. `None`: it failed at its first calls; why is said.
+pub fn plugin(home: &Home, file: &Path) -> Result<Option<Arc<dyn Filesystem>>, String> {
+    static HOST: OnceLock<Result<PluginHost, String>> = OnceLock::new();
+    let host = HOST.get_or_init(|| PluginHost::new(home.code()).map_err(|e| e.to_string()));
+    let name = file.display().to_string();
+    let bytes = std::fs::read(file).map_err(|e| format!("{name}: {e}"))?;
+    let failed = |what: String| {
+        eprintln!("eyot: {what}; everything on its mount fails with EIO");
+        Ok(None)
+    };
+    match host.as_ref().map_err(Clone::clone)?.load(&bytes, PluginConfig::new(name.clone())) {
+        Ok(plugin) => match plugin.getattr(plugin.info().root) {
+            Ok(_) => Ok(Some(Arc::new(plugin))),
+            Err(errno) => failed(format!("{name} does not know its own root: {errno}")),
+        },
+        Err(error @ PluginError::Start { .. }) => failed(error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
 }

@@ -1,7 +1,5 @@
 //! Why the command could not do what it was told.
 
-use crate::cli;
-
 /// A message for a person, and the exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -19,6 +17,6 @@ impl Failure {
 
     /// The command line is wrong.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: cli::USAGE }
+        Self { message: message.into(), code: 2 }
     }
 }

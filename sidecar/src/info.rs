@@ -39,16 +39,17 @@ pub fn text(home: &Home) -> String {
     ];
     for (name, what) in FILES {
         let found = home.file(name);
-        let state = found.as_deref().map_or("missing: run `cargo xtask setup`, or set EYOT_HOME".to_owned(), |path| {
-            path.display().to_string()
-        });
+        let state = found
+            .as_deref()
+            .map_or("missing: run `cargo xtask setup`, or set EYOT_HOME".to_owned(), |path| path.display().to_string());
         lines.push(format!("{name:<11} {state} ({what})"));
     }
     lines.join("\n")
 }
 
 /// What is said where JavaScript was left out.
-pub const NO_JAVASCRIPT: &str = "JavaScript is not built in: V8's library was missing when eyot was built; `cargo xtask setup` says how to get it";
+pub const NO_JAVASCRIPT: &str =
+    "JavaScript is not built in: V8's library was missing when eyot was built; `cargo xtask setup` says how to get it";
 
 #[cfg(test)]
 mod tests {

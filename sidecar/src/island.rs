@@ -4,6 +4,8 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use eyot_backend::{AttributeChanges, Ownership};
+use eyot_hostdir::Hostdir;
 use eyot_kernel::Vm;
 use eyot_kernel::backend::Filesystem;
 use eyot_kernel::limits::Limit;
@@ -17,11 +19,15 @@ use crate::failure::Failure;
 use crate::home::Home;
 use crate::interpreter;
 use crate::program::{self, HostPart, PROGRAM_DIR};
+use crate::retired::Retired;
 use crate::session::Program;
 use crate::values::{MountPoint, MountSpec};
 
 const READ_ONLY: MountOptions = MountOptions { read_only: true };
 const READ_WRITE: MountOptions = MountOptions { read_only: false };
+
+/// Who programs run as.
+const GUEST_USER: u32 = 1000;
 
 /// How much of a script is looked at for its `#!` line.
 const HEAD_BYTES: usize = 256;
@@ -58,7 +64,7 @@ fn describe(home: &Home, options: &VmOptions) -> Result<VmBuilder, Failure> {
         .env("USER", "user")
         .env("LANG", "C.UTF-8")
         .working_directory(options.cwd.as_str());
-    for executor in executors::all(home)? {
+    for executor in executors::all(home) {
         builder = builder.executor(executor);
     }
     for variable in &options.env {
@@ -77,7 +83,9 @@ fn describe(home: &Home, options: &VmOptions) -> Result<VmBuilder, Failure> {
 
 fn build(builder: VmBuilder) -> Result<Vm, Failure> {
     builder.build().map_err(|error| match &error {
-        BuildError::WorkingDirectory { path, .. } if path == "/home/user" => Failure::setup(format!("{error}; give another with --cwd")),
+        BuildError::WorkingDirectory { path, .. } if path == "/home/user" => {
+            Failure::setup(format!("{error}; give another with --cwd"))
+        }
         _ => Failure::setup(error.to_string()),
     })
 }
@@ -85,11 +93,15 @@ fn build(builder: VmBuilder) -> Result<Vm, Failure> {
 /// The VM's own tree, mapped: pages that nobody reads cost nothing, and a VM's changes are its own.
 pub fn base_image(home: &Home) -> Result<BaseImage, Failure> {
     let missing = || {
-        let looked = home.dir.as_deref().map_or("there is no home".to_owned(), |dir| format!("looked in {}", dir.display()));
-        Failure::setup(format!("no base image ({looked}): run `cargo xtask setup`, or set EYOT_HOME to a directory with base.img"))
+        let looked =
+            home.dir.as_deref().map_or("there is no home".to_owned(), |dir| format!("looked in {}", dir.display()));
+        Failure::setup(format!(
+            "no base image ({looked}): run `cargo xtask setup`, or set EYOT_HOME to a directory with base.img"
+        ))
     };
     let path = home.file("base.img").ok_or_else(missing)?;
-    let fail = |e: &dyn std::fmt::Display| Failure::setup(format!("the base image {} can't be used: {e}", path.display()));
+    let fail =
+        |e: &dyn std::fmt::Display| Failure::setup(format!("the base image {} can't be used: {e}", path.display()));
     let file = File::open(&path).map_err(|e| fail(&e))?;
     // SAFETY: the image lies in the user's own cache or installation, is replaced only by renaming another file over it, and is
     // never written in place; no guest can reach it unless the user mounts its directory.
@@ -100,23 +112,38 @@ pub fn base_image(home: &Home) -> Result<BaseImage, Failure> {
 fn mounted(home: &Home, point: &MountPoint) -> Result<(Arc<dyn Filesystem>, MountOptions), Failure> {
     let fail = |e: String| Failure::setup(format!("{} can't be mounted: {e}", point.guest));
     match &point.spec {
-        MountSpec::Memfs => Ok((Arc::new(Memfs::builder().root(eyot_backend::Ownership { mode: 0o755, uid: 1000, gid: 1000 }).build()), READ_WRITE)),
-        MountSpec::Component(file) => Ok((executors::plugin(home, file).map_err(fail)?, READ_WRITE)),
+        MountSpec::Memfs => Ok((
+            Arc::new(Memfs::builder().root(Ownership { mode: 0o755, uid: GUEST_USER, gid: GUEST_USER }).build()),
+            READ_WRITE,
+        )),
+        MountSpec::Component(file) => {
+            let Some(fs) = executors::plugin(home, file).map_err(fail)? else {
+                return Ok((Arc::new(Retired::new(GUEST_USER)), READ_WRITE));
+            };
+            let owner =
+                AttributeChanges { uid: Some(GUEST_USER), gid: Some(GUEST_USER), ..AttributeChanges::default() };
+            // The root is the guest's to write in. A backend that keeps no owners says who may by its mode.
+            let _ = fs.setattr(fs.info().root, &owner);
+            Ok((fs, READ_WRITE))
+        }
         MountSpec::Host { dir, read_only } => {
-            let fs = host_directory(dir).map_err(fail)?;
+            let fs = host_directory(dir, *read_only).map_err(fail)?;
             Ok((fs, if *read_only { READ_ONLY } else { READ_WRITE }))
         }
     }
 }
 
-fn host_directory(dir: &Path) -> Result<Arc<dyn Filesystem>, String> {
-    let _ = dir;
-    Err("not yet".into())
+fn host_directory(dir: &Path, read_only: bool) -> Result<Arc<dyn Filesystem>, String> {
+    // What the guest sees is its own user's, so that it may do there what the user who runs the command may.
+    let fs = Hostdir::new(dir, read_only).map_err(|e| e.to_string())?.owned_by(GUEST_USER, GUEST_USER);
+    Ok(Arc::new(fs))
 }
 
 fn brought(part: &HostPart) -> Result<Arc<dyn Filesystem>, Failure> {
     match part {
-        HostPart::Directory(dir) => host_directory(dir).map_err(|e| Failure::setup(format!("the program's directory: {e}"))),
+        HostPart::Directory(dir) => {
+            host_directory(dir, true).map_err(|e| Failure::setup(format!("the program's directory: {e}")))
+        }
         HostPart::File(file) => {
             let fail = |e: &dyn std::fmt::Display| Failure { message: format!("{}: {e}", file.display()), code: 126 };
             // Read, not mapped: another process, or the guest itself over a mount, may cut the file short.
@@ -129,9 +156,8 @@ fn brought(part: &HostPart) -> Result<Arc<dyn Filesystem>, Failure> {
 
 /// A tree of one executable file, which is loaded in place.
 fn one_file(name: &str, bytes: Vec<u8>) -> Result<BaseImage, String> {
-    let meta = |mode| Meta { mode, ..Meta::default() };
     let mut image = ImageBuilder::new();
-    image.add_file(&format!("/{name}"), meta(0o555), bytes).map_err(|e| e.to_string())?;
+    image.add_file(&format!("/{name}"), Meta::executable().with_mode(0o555), bytes).map_err(|e| e.to_string())?;
     let bytes = image.to_vec().map_err(|e| e.to_string())?;
     BaseImage::open(Arc::new(bytes)).map_err(|e| e.to_string())
 }

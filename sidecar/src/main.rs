@@ -7,7 +7,9 @@ mod home;
 mod info;
 mod interpreter;
 mod island;
+mod node;
 mod program;
+mod retired;
 mod session;
 mod signals;
 mod stdio;
@@ -15,6 +17,7 @@ mod values;
 mod warm;
 
 use std::io::Write;
+use std::path::Path;
 
 use clap::{CommandFactory, Parser};
 
@@ -36,13 +39,15 @@ fn main() -> ! {
 fn act(command: Command) -> Result<u8, Failure> {
     let home = Home::find();
     match command {
-        Command::Run { vm, program, args } => {
-            let (island, program) = island::with_program(&home, &vm, &program, args)?;
+        Command::Run { vm, command } => {
+            let (program, args) = split(command)?;
+            let (island, program) = island::with_program(&home, &vm, Path::new(&program), args)?;
             session::run(&island, &vm, program)
         }
         Command::Sh { vm, command, args } => session::run(&island::new(&home, &vm)?, &vm, shell(command, args)),
-        Command::Exec { vm, program, args } => {
-            let program = session::Program { path: program, arg0: None, args, interactive: false };
+        Command::Exec { vm, command } => {
+            let (path, args) = split(command)?;
+            let program = session::Program { path, arg0: None, args, interactive: false };
             session::run(&island::new(&home, &vm)?, &vm, program)
         }
         Command::Info { json: true } => print(&format!("{:#}\n", info::json(&home))),
@@ -52,7 +57,20 @@ fn act(command: Command) -> Result<u8, Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "eyot", &mut script);
             print(&String::from_utf8_lossy(&script))
         }
-        Command::Warm => warm::run(&home),
+        Command::Warm { snapshot: true } => warm::make_snapshot(&home),
+        Command::Warm { snapshot: false } => warm::run(&home),
+    }
+}
+
+/// The program and its arguments. What looks like an option before the program is one that does not exist.
+fn split(mut command: Vec<String>) -> Result<(String, Vec<String>), Failure> {
+    match command.first() {
+        Some(first) if !first.starts_with('-') => {
+            let args = command.split_off(1);
+            Ok((command.remove(0), args))
+        }
+        Some(option) => Err(Failure::usage(format!("there is no option `{option}`; `eyot help` lists them"))),
+        None => Err(Failure::usage("there is no program to run; `eyot help` has examples")),
     }
 }
 
@@ -80,6 +98,14 @@ fn exit_now(code: u8) -> ! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_option_that_does_not_exist_is_no_program() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(split(words("--frobnicate x")).unwrap_err().code, 2);
+        assert_eq!(split(words("x --y")).unwrap(), ("x".into(), words("--y")));
+        assert_eq!(split(Vec::new()).unwrap_err().code, 2);
+    }
 
     #[test]
     fn the_shell_gets_its_line_and_arguments() {

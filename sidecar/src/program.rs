@@ -1,7 +1,7 @@
 //! What `eyot run PROGRAM` means: which file, how much of the host comes with it, and its path in the VM.
 
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Where a program of the host appears in the VM.
 pub const PROGRAM_DIR: &str = "/mnt/program";
@@ -80,17 +80,6 @@ fn script_root(file: &Path, user_home: Option<&Path>) -> Option<PathBuf> {
     let around = root.ancestors().filter(|dir| dir.file_name().is_some_and(|name| name == "node_modules")).last();
     let around = around.and_then(Path::parent).filter(allowed);
     Some(around.unwrap_or(root).to_path_buf())
-}
-
-/// A host path that a person may have written relative, made absolute for a message or a mount.
-pub fn absolute(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()).components() {
-        if part != Component::CurDir {
-            plain.push(part);
-        }
-    }
-    plain
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
+use event_listener::{Event, EventListener};
+use eyot_kernel::Errno;
 use eyot_kernel::process::{Readiness, Stream};
 use eyot_kernel::syscall::types::WindowSize;
 use eyot_kernel::wait::{SysError, SysResult, Wait};
-use eyot_kernel::Errno;
-use event_listener::{Event, EventListener};
 use rustix::event::{EventfdFlags, PollFd, PollFlags};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno as HostErrno;
@@ -209,7 +209,9 @@ impl Watcher {
         loop {
             let ready = {
                 let mut fds = vec![PollFd::new(&self.wake, PollFlags::IN)];
-                fds.extend(waiting.iter().map(|interest| PollFd::from_borrowed_fd(interest.inner.fd.as_fd(), interest.flags)));
+                fds.extend(
+                    waiting.iter().map(|interest| PollFd::from_borrowed_fd(interest.inner.fd.as_fd(), interest.flags)),
+                );
                 // An error here is a lack of memory or a signal: look again.
                 let _ = rustix::event::poll(&mut fds, None);
                 fds.iter().map(|fd| !fd.revents().is_empty()).collect::<Vec<_>>()
@@ -310,6 +312,7 @@ mod tests {
         let stream = HostStream::new(a.as_fd(), OFlags::RDWR).unwrap();
         assert!(matches!(stream.read(&mut [0; 1]), Err(SysError::Wait(_))));
         assert_eq!(finish(|| stream.write(b"x")), Ok(1));
+        rustix::io::read(&b, &mut [0; 1]).unwrap();
         drop(b);
         assert_eq!(finish(|| stream.read(&mut [0; 1])), Ok(0));
     }

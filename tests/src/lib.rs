@@ -3,7 +3,9 @@
 //! Every run has a deadline, so that a test of something that hangs fails instead of hanging.
 
 use std::ffi::OsStr;
+use std::fs::Permissions;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -190,7 +192,9 @@ impl Files {
     pub fn with(self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("a file has a directory")).expect("its directory");
-        std::fs::write(path, bytes).expect("the file");
+        std::fs::write(&path, bytes).expect("the file");
+        // Programs among them can be started from a mount too.
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("its mode");
         self
     }
 
@@ -224,3 +228,8 @@ impl Default for Files {
         Self::new()
     }
 }
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

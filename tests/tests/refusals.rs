@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eyot_conformance::forge::Forge;
 use eyot_tests::{Eyot, Files};
 
 /// What one VM may make the command hold at most in these tests, in KiB: its limits and the engines.
@@ -69,6 +70,22 @@ fn mounts_that_cannot_be_made() {
 }
 
 #[test]
+fn a_mount_component_that_traps_in_every_call() {
+    let files = Files::new().with("bad.wasm", Forge::new().build());
+    let mount = format!("--mount=/m=component:{}", files.text("bad.wasm"));
+    let ended =
+        Eyot::new(["sh", &mount, "-c", "cat /m/x; echo x > /m/y; echo code $?; echo alive > /tmp/f && cat /tmp/f"])
+            .run();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(
+        ended.stderr.to_lowercase().contains("input/output error") || ended.stderr.contains("os error 29"),
+        "{ended:?}"
+    );
+    assert!(ended.stdout.contains("code 1\nalive\n"), "{ended:?}");
+    assert!(!ended.stderr.contains("panicked"), "{ended:?}");
+}
+
+#[test]
 fn a_wasm_guest_that_loops_without_end() {
     let files = Files::new()
         .with_wat("loop.wasm", "(module (memory (export \"memory\") 1) (func (export \"_start\") (loop (br 0))))");
@@ -81,7 +98,7 @@ fn a_wasm_guest_that_loops_without_end() {
 fn a_wasm_guest_that_recurses_without_end() {
     let files = Files::new()
         .with_wat("deep.wasm", "(module (memory (export \"memory\") 1) (func $f (export \"_start\") (call $f)))");
-    Eyot::new(["run"]).arg(files.path("deep.wasm")).run().refused(134, "stack");
+    Eyot::new(["run"]).arg(files.path("deep.wasm")).run().refused(139, "call stack exhausted");
 }
 
 #[test]

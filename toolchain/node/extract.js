@@ -87,6 +87,11 @@ const builtins = internalBinding('builtins');
 const natives = builtins.natives;
 const bindings = {};
 for (const name of bindingNames(natives)) {
+  if (name === 'internal_only_v8') {
+    // Hidden from this very script; what the library asks of it is known.
+    bindings[name] = { t: 'o', np: false, v: [['queryObjects', { t: 'f', n: 'queryObjects' }]] };
+    continue;
+  }
   let b;
   try {
     b = internalBinding(name);

@@ -6,7 +6,7 @@ use crate::command::{Run, find_program};
 use crate::failure::{Failure, Result};
 use crate::ui::Step;
 
-/// What builds guests: a Rust compiler with its standard library's source, a C compiler for wasm, and its linker.
+/// What builds guests where rustup's parts can't be had; eyot-coreutils-build installs them itself when it may.
 pub const GUEST_COMPILERS: [&str; 4] = ["rustc-web", "rust-web-src", "clang-22", "lld-22"];
 
 /// Those of the packages that are not installed. Where there is no dpkg, none can be told to be missing.

@@ -29,16 +29,13 @@ pub fn members(v8: &V8) -> &'static [&'static str] {
     }
 }
 
-/// Builds the command `eyot`.
+/// Builds the command `eyot`, and the benchmarks with it. Always the whole workspace: cargo settles the features of shared
+/// dependencies by what is selected, and another selection would mean building both engines once more.
 pub fn eyot(places: &Places, ui: &Ui, v8: &V8) -> Result<()> {
     let step = ui.step("eyot");
-    step.hand_over("cargo build --release --package eyot");
-    let run = cargo_in(places, v8).args(["build", "--release", "--package", "eyot"]);
-    match v8 {
-        V8::Ready(_) => run,
-        V8::Missing(_) => run.arg("--no-default-features"),
-    }
-    .show_ok()?;
+    let run = cargo_in(places, v8).arg("build").args(members(v8)).arg("--bins");
+    step.hand_over(run.line());
+    run.show_ok()?;
     step.done(&places.eyot().display().to_string());
     Ok(())
 }
@@ -61,8 +58,7 @@ pub fn memfs_component(
     let out = cache.root().join("build").join("plugins");
     let flags = format!("{} -Clinker=wasm-component-ld", sysroot.rustflags());
     Run::new(cargo())
-        .args(["rustc", "--release", "--package", "eyot-memfs", "--lib", "--crate-type", "cdylib", "--target", target])
-        .args(["--no-default-features", "--features", "component"])
+        .args(["build", "--release", "--package", "eyot-memfs", "--lib", "--target", target])
         .cwd(&places.root)
         .env("RUSTC", &sysroot.rustc)
         .env("CARGO_TARGET_DIR", &out)

@@ -109,7 +109,9 @@ impl Show<'_> {
     fn eyot(&self, args: &[&str]) -> Result<String> {
         let quoted: Vec<String> = args.iter().map(|arg| quote(arg)).collect();
         println!("   $ eyot {}", quoted.join(" "));
-        run_to_end(Command::new(self.ready.places.eyot()).args(args), "eyot")
+        let places = &self.ready.places;
+        let mut command = Command::new(places.eyot());
+        run_to_end(command.args(args).env("EYOT_HOME", places.home()).env("EYOT_CACHE", &places.cache), "eyot")
     }
 
     fn linux(&self, line: &str) -> Result<String> {

@@ -43,6 +43,7 @@ Examples:
 Environment:
   EYOT_CACHE         where downloads and builds are kept ($XDG_CACHE_HOME/eyot, else ~/.cache/eyot)
   EYOT_V8_DIR        a directory with V8's library, its bindings and SHA256SUMS
+  EYOT_BASE_IMAGE    a base image that was built elsewhere, instead of building the shell and the tools
   RUSTY_V8_MIRROR    a mirror of upstream's V8 libraries";
 
 #[derive(Debug, Subcommand)]

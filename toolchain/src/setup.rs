@@ -5,7 +5,6 @@ use std::sync::Mutex;
 
 use eyot_coreutils_build as guests;
 
-use crate::apt;
 use crate::build;
 use crate::cache::Cache;
 use crate::command::{Run, find_program};
@@ -47,7 +46,6 @@ pub fn run(choice: Choice) -> Result<Ready> {
     } else {
         None
     };
-    guest_compilers(&places, &ui)?;
     let image = base_image(&places, &ui)?;
     let memfs = build::memfs_component(&places, &cache, &ui, &plain_sysroot(&places, &ui)?)?;
     build::eyot(&places, &ui, &v8)?;
@@ -70,18 +68,6 @@ fn basics() -> Result<()> {
             ));
         }
     }
-    Ok(())
-}
-
-/// The compilers of guests, where Debian's packages are how to have them. Elsewhere the recipes say what they miss.
-fn guest_compilers(places: &Places, ui: &Ui) -> Result<()> {
-    let step = ui.step("guest compilers");
-    if find_program("apt-get").is_none() {
-        step.skipped("not a Debian system: whatever is in PATH");
-        return Ok(());
-    }
-    apt::need(&apt::GUEST_COMPILERS, &step, &places.log("apt"))?;
-    step.skipped("installed");
     Ok(())
 }
 
@@ -134,7 +120,22 @@ fn with_guests<T>(
     }
 }
 
+/// The packed shell and tools: one that was built elsewhere, or built here.
 fn base_image(places: &Places, ui: &Ui) -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os("EYOT_BASE_IMAGE").filter(|path| !path.is_empty()) {
+        let path = std::path::absolute(&given).unwrap_or_else(|_| given.into());
+        let step = ui.step("base image (shell and tools)");
+        if !path.is_file() {
+            let why = format!("EYOT_BASE_IMAGE names {}, which is no file", path.display());
+            return Err(Failure::new(
+                "there is no base image",
+                why,
+                "correct EYOT_BASE_IMAGE, or unset it to have one built",
+            ));
+        }
+        step.skipped(&format!("{} (EYOT_BASE_IMAGE)", path.display()));
+        return Ok(path);
+    }
     with_guests(places, ui, "base image (shell and tools)", guests::image)
 }
 
@@ -148,7 +149,8 @@ fn warm(places: &Places, ui: &Ui) -> Result<()> {
     Run::new(places.eyot())
         .arg("warm")
         .env("EYOT_CACHE", &places.cache)
-        .fix("run `target/release/eyot doctor` to see what the command finds")
+        .env("EYOT_HOME", places.home())
+        .fix("run `target/release/eyot info` to see what the command finds")
         .quiet(&step, &places.log("warm"))?;
     step.done("in the cache");
     Ok(())

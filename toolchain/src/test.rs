@@ -30,7 +30,10 @@ pub fn run(filter: &[String]) -> Result<()> {
     let ready = setup::run(Choice::Auto)?;
     let mut sum = Sum::default();
     let nextest = Run::new(cargo()).args(["nextest", "--version"]).output().is_ok();
-    let base = |words: &[&str]| cargo_in(&ready.places, &ready.v8).args(words).args(members(&ready.v8));
+    let base = |words: &[&str]| {
+        let run = cargo_in(&ready.places, &ready.v8).args(words).args(members(&ready.v8));
+        run.env("EYOT_HOME", ready.places.home()).env("EYOT_CACHE", &ready.places.cache)
+    };
     if nextest {
         let run =
             base(&["nextest", "run"]).args(["--no-fail-fast", "--no-tests", "pass", "--color", "never"]).args(filter);

@@ -190,7 +190,7 @@ fn sum_of<'a>(sums: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-/// Lets the v8 crate download upstream's library, by building the crate that needs it.
+/// Lets the v8 crate download upstream's library, by building what needs it.
 fn upstream(places: &Places, cache: &Cache, ui: &Ui, asked: bool) -> Result<V8> {
     let pause = cache.root().join("v8-upstream-unreachable");
     let missing = |why: &str| {
@@ -212,7 +212,7 @@ fn upstream(places: &Places, cache: &Cache, ui: &Ui, asked: bool) -> Result<V8> 
     let log = places.log("v8-upstream");
     let _ = std::fs::remove_file(&log);
     let built = Run::new(cargo())
-        .args(["build", "--release", "--package", "eyot-executor-v8"])
+        .args(["build", "--release", "--workspace", "--bins"])
         .cwd(&places.root)
         .env_remove(ARCHIVE)
         .fix("mend what the compiler says and run the same command again")

@@ -47,7 +47,12 @@ fn grow(scope: &Scope<'_, '_>, env: &Env, len: usize) -> Option<()> {
 pub(crate) fn push(scope: &Scope<'_, '_>, env: &Env, id: f64, trigger: f64, resource: Option<js::Value<'_>>) {
     let len = env.read::<u32>(Root::AsyncHookFields, STACK_LENGTH) as usize;
     if len >= STACK_MAX {
-        return js::throw_with_code(scope, js::Kind::Range, "ERR_OUT_OF_RANGE", "too many nested asynchronous contexts");
+        return js::throw_with_code(
+            scope,
+            js::Kind::Range,
+            "ERR_OUT_OF_RANGE",
+            "too many nested asynchronous contexts",
+        );
     }
     let capacity =
         env.root(scope, Root::AsyncIdStack).and_then(|v| v.try_cast::<v8::TypedArray>().ok()).map_or(0, |a| a.length());

@@ -28,7 +28,9 @@ fn slice<'s>(scope: &mut Scope<'s, '_>, args: &Args<'s>, ret: &mut Ret<'s>, enco
     if len == 0 {
         return ret.set_empty_string();
     }
-    let (Some(start), Some(end)) = (position(scope, args.get(0), 0, usize::MAX), position(scope, args.get(1), len, len)) else {
+    let (Some(start), Some(end)) =
+        (position(scope, args.get(0), 0, usize::MAX), position(scope, args.get(1), len, len))
+    else {
         return out_of_range(scope);
     };
     let end = end.max(start);
@@ -52,7 +54,12 @@ fn write<'s>(scope: &mut Scope<'s, '_>, dest: Value<'s>, args: [Value<'s>; 3], r
     let total = view.byte_length();
     let Some(offset) = position(scope, offset, 0, usize::MAX) else { return out_of_range(scope) };
     let Some(room) = total.checked_sub(offset) else {
-        return js::throw_with_code(scope, js::Kind::Range, "ERR_BUFFER_OUT_OF_BOUNDS", "\"offset\" is outside of buffer bounds");
+        return js::throw_with_code(
+            scope,
+            js::Kind::Range,
+            "ERR_BUFFER_OUT_OF_BOUNDS",
+            "\"offset\" is outside of buffer bounds",
+        );
     };
     let Some(room) = position(scope, length, room, room) else { return out_of_range(scope) };
     if room == 0 {
@@ -126,7 +133,12 @@ fn two<T>(a: Value<'_>, b: Value<'_>, f: impl FnOnce(&[u8], &mut [u8]) -> T) -> 
         let overlap = (a.0 as usize) < b.as_ptr() as usize + b.len() && (b.as_ptr() as usize) < a.0 as usize + a.1;
         // SAFETY: `with_bytes` vouched for the memory, no JavaScript has run since, and the overlapping case is copied.
         let bytes = unsafe { std::slice::from_raw_parts(a.0, a.1) };
-        if overlap { f(&bytes.to_vec(), b) } else { f(bytes, b) }
+        if overlap {
+            let copy = bytes.to_vec();
+            f(&copy, b)
+        } else {
+            f(bytes, b)
+        }
     })
 }
 
@@ -171,7 +183,7 @@ fn copy_array_buffer<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s
 }
 
 fn compare<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s>) {
-    match two(args.get(0), args.get(1), |a, b| a.cmp(&*b) as i32) {
+    match two(args.get(0), args.get(1), |a, b| a.cmp(b) as i32) {
         Some(n) => ret.set_int32(n),
         None => js::throw_argument(scope, "arguments must be buffers"),
     }
@@ -184,7 +196,7 @@ fn compare_offset<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s
     let order = two(args.get(0), args.get(1), |s, t| {
         let s = s.get(source_start..source_end.min(s.len()).max(source_start))?;
         let t = t.get(target_start..target_end.min(t.len()).max(target_start))?;
-        Some(s.cmp(&*t) as i32)
+        Some(s.cmp(t) as i32)
     });
     match order {
         Some(Some(n)) => ret.set_int32(n),
@@ -259,7 +271,14 @@ fn find(hay: &[u8], needle: &[u8], offset: f64, forward: bool, step: usize) -> f
     found.map_or(-1.0, |i| i as f64)
 }
 
-fn index_of<'s>(scope: &mut Scope<'s, '_>, args: &Args<'s>, ret: &mut Ret<'s>, needle: &[u8], encoding: Encoding, forward: Value<'s>) {
+fn index_of<'s>(
+    scope: &mut Scope<'s, '_>,
+    args: &Args<'s>,
+    ret: &mut Ret<'s>,
+    needle: &[u8],
+    encoding: Encoding,
+    forward: Value<'s>,
+) {
     let Some(offset) = args.get(2).number_value(scope) else { return };
     let step = if encoding == Encoding::Ucs2 { 2 } else { 1 };
     let offset = if offset.is_nan() { 0.0 } else { offset };
@@ -313,7 +332,12 @@ fn swap64<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s>) {
 fn detached(scope: &Scope<'_, '_>, v: Value<'_>) -> bool {
     let gone = v.try_cast::<v8::ArrayBuffer>().is_ok_and(|b| b.was_detached());
     if gone {
-        js::throw_with_code(scope, js::Kind::Type, "ERR_INVALID_STATE", "Invalid state: Cannot validate on a detached buffer");
+        js::throw_with_code(
+            scope,
+            js::Kind::Type,
+            "ERR_INVALID_STATE",
+            "Invalid state: Cannot validate on a detached buffer",
+        );
     }
     gone
 }

@@ -193,8 +193,9 @@ fn encode_into<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) {
     };
     let mut read = 0;
     let isolate: &v8::Isolate = scope;
-    let written =
-        js::with_bytes(args.get(1), |b| s.write_utf8_v2(isolate, b, v8::WriteFlags::kReplaceInvalidUtf8, Some(&mut read)));
+    let written = js::with_bytes(args.get(1), |b| {
+        s.write_utf8_v2(isolate, b, v8::WriteFlags::kReplaceInvalidUtf8, Some(&mut read))
+    });
     let env = env(scope);
     env.write::<u32>(Root::EncodeIntoResults, 0, u32::try_from(read).unwrap_or(u32::MAX));
     env.write::<u32>(Root::EncodeIntoResults, 1, u32::try_from(written.unwrap_or(0)).unwrap_or(u32::MAX));
@@ -226,7 +227,10 @@ fn decode_utf8<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s>) 
         Ok(decode(scope_ref, b, Encoding::Utf8))
     });
     match text {
-        None => js::throw_argument(scope, "The \"list\" argument must be an instance of SharedArrayBuffer, ArrayBuffer or ArrayBufferView."),
+        None => js::throw_argument(
+            scope,
+            "The \"list\" argument must be an instance of SharedArrayBuffer, ArrayBuffer or ArrayBufferView.",
+        ),
         Some(Err(())) => js::throw_with_code(
             scope,
             js::Kind::Type,
@@ -244,8 +248,9 @@ fn decode_utf8<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s>) 
 /// windows-1252, which the encoding standard means by `latin1`.
 fn decode_latin1<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s>) {
     const HIGH: [u16; 32] = [
-        0x20ac, 0x81, 0x201a, 0x192, 0x201e, 0x2026, 0x2020, 0x2021, 0x2c6, 0x2030, 0x160, 0x2039, 0x152, 0x8d, 0x17d, 0x8f, 0x90,
-        0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014, 0x2dc, 0x2122, 0x161, 0x203a, 0x153, 0x9d, 0x17e, 0x178,
+        0x20ac, 0x81, 0x201a, 0x192, 0x201e, 0x2026, 0x2020, 0x2021, 0x2c6, 0x2030, 0x160, 0x2039, 0x152, 0x8d, 0x17d,
+        0x8f, 0x90, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014, 0x2dc, 0x2122, 0x161, 0x203a, 0x153, 0x9d,
+        0x17e, 0x178,
     ];
     let text = js::with_bytes(args.get(0), |b| {
         let unit = |b: &u8| match b {
@@ -255,7 +260,9 @@ fn decode_latin1<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s>
         b.iter().map(unit).collect::<Vec<u16>>()
     });
     match text {
-        None => js::throw_argument(scope, "The \"list\" argument must be an instance of ArrayBuffer or ArrayBufferView."),
+        None => {
+            js::throw_argument(scope, "The \"list\" argument must be an instance of ArrayBuffer or ArrayBufferView.")
+        }
         Some(units) => {
             if let Some(s) = v8::String::new_from_two_byte(scope, &units, v8::NewStringType::Normal) {
                 ret.set(s.into());
@@ -290,7 +297,14 @@ fn get_string_width<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<
 /// Columns of one character: none for combining and invisible ones, two for wide ones.
 fn char_width(c: char) -> u32 {
     match u32::from(c) {
-        0..=0x1f | 0x7f..=0x9f | 0x300..=0x36f | 0x200b..=0x200f | 0x20d0..=0x20ff | 0xfe00..=0xfe0f | 0xfe20..=0xfe2f | 0xe0100..=0xe01ef => 0,
+        0..=0x1f
+        | 0x7f..=0x9f
+        | 0x300..=0x36f
+        | 0x200b..=0x200f
+        | 0x20d0..=0x20ff
+        | 0xfe00..=0xfe0f
+        | 0xfe20..=0xfe2f
+        | 0xe0100..=0xe01ef => 0,
         0x1100..=0x115f
         | 0x2329..=0x232a
         | 0x2e80..=0x303e
@@ -330,7 +344,9 @@ mod tests {
 
     #[test]
     fn base64_both_ways() {
-        for (bytes, text) in [(&b""[..], ""), (b"a", "YQ=="), (b"ab", "YWI="), (b"abc", "YWJj"), (&[0xfb, 0xff], "+/8=")] {
+        for (bytes, text) in
+            [(&b""[..], ""), (b"a", "YQ=="), (b"ab", "YWI="), (b"abc", "YWJj"), (&[0xfb, 0xff], "+/8=")]
+        {
             assert_eq!(base64_encode(bytes, false), text.as_bytes());
             assert_eq!(base64_decode(&utf16(text)), bytes);
         }

@@ -1,6 +1,5 @@
 //! `internalBinding('contextify')`: compiling and running scripts.
 
-
 use crate::js::{self, Args, Ret, Scope, Value};
 use crate::registry::Registry;
 use crate::shape::{null_object, private_symbol};
@@ -29,7 +28,14 @@ const SCRIPT_TAG: i32 = 0x5c21;
 const CJS_PARAMETERS: [&str; 5] = ["exports", "require", "module", "__filename", "__dirname"];
 
 /// Where a text came from, for V8. The symbol tells a later `import()` who asks.
-fn origin<'s>(scope: &Scope<'s, '_>, name: Value<'s>, line: i32, column: i32, id: Value<'s>, module: bool) -> v8::ScriptOrigin<'s> {
+fn origin<'s>(
+    scope: &Scope<'s, '_>,
+    name: Value<'s>,
+    line: i32,
+    column: i32,
+    id: Value<'s>,
+    module: bool,
+) -> v8::ScriptOrigin<'s> {
     let options = v8::PrimitiveArray::new(scope, 1);
     if let Ok(p) = id.try_cast::<v8::Primitive>() {
         options.set(scope, 0, p);
@@ -64,7 +70,12 @@ fn is_module<'s>(scope: &mut Scope<'s, '_>, content: v8::Local<'s, v8::String>, 
 }
 
 /// Whether a text that failed as a script with `message` is a module.
-fn retry_as_module<'s>(scope: &mut Scope<'s, '_>, message: &str, content: v8::Local<'s, v8::String>, filename: Value<'s>) -> bool {
+fn retry_as_module<'s>(
+    scope: &mut Scope<'s, '_>,
+    message: &str,
+    content: v8::Local<'s, v8::String>,
+    filename: Value<'s>,
+) -> bool {
     if MODULE_SYNTAX.iter().any(|m| message.contains(m)) {
         return true;
     }
@@ -197,7 +208,12 @@ fn compile_function<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<
 /// `new ContextifyScript(code, filename, line, column, cachedData, produceCachedData, context)`.
 fn contextify_script<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) {
     if !args.is_construct_call() {
-        return js::throw_with_code(scope, js::Kind::Type, "ERR_CONSTRUCT_CALL_REQUIRED", "Cannot call constructor without `new`");
+        return js::throw_with_code(
+            scope,
+            js::Kind::Type,
+            "ERR_CONSTRUCT_CALL_REQUIRED",
+            "Cannot call constructor without `new`",
+        );
     }
     let (Ok(code), true) = (args.get(0).try_cast::<v8::String>(), args.get(1).is_string()) else {
         return js::throw_argument(scope, "expected (string, string)");

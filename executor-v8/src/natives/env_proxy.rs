@@ -67,7 +67,8 @@ fn delete<'s>(
 }
 
 fn enumerate<'s>(scope: &mut Scope<'s, '_>, _args: PropertyCallbackArguments<'s>, mut ret: ReturnValue<'_, v8::Array>) {
-    let names: Vec<Local<'_, v8::Value>> = env(scope).sys.env_names().iter().map(|n| js::string(scope, n).into()).collect();
+    let names: Vec<Local<'_, v8::Value>> =
+        env(scope).sys.env_names().iter().map(|n| js::string(scope, n).into()).collect();
     ret.set(v8::Array::new_with_elements(scope, &names));
 }
 
@@ -88,7 +89,12 @@ fn define<'s>(
     if !d.has_value() {
         return refuse(scope, "'process.env' only accepts a configurable, writable, and enumerable data descriptor");
     }
-    let all = d.has_configurable() && d.configurable() && d.has_writable() && d.writable() && d.has_enumerable() && d.enumerable();
+    let all = d.has_configurable()
+        && d.configurable()
+        && d.has_writable()
+        && d.writable()
+        && d.has_enumerable()
+        && d.enumerable();
     if !all {
         return refuse(scope, "'process.env' only accepts a configurable, writable, and enumerable data descriptor");
     }

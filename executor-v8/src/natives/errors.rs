@@ -233,7 +233,10 @@ fn report<'s>(scope: &mut Scope<'s, '_>, env: &Env, error: Value<'s>, message: O
         }
         None => {
             let field = |scope: &Scope<'_, '_>, name: &str| {
-                object.and_then(|o| js::get(scope, o, name)).filter(|v| !v.is_undefined()).and_then(|v| js::display(scope, v))
+                object
+                    .and_then(|o| js::get(scope, o, name))
+                    .filter(|v| !v.is_undefined())
+                    .and_then(|v| js::display(scope, v))
             };
             v8::tc_scope!(let tc, scope);
             match (field(tc, "name"), field(tc, "message")) {

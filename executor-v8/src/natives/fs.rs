@@ -32,6 +32,11 @@ fn unsigned(v: Value<'_>) -> Option<u32> {
     js::integer(v, 0.0, 4_294_967_295.0).map(|n| n as u32)
 }
 
+/// An unsigned argument that may be left out.
+fn optional(v: Value<'_>, default: u32) -> Option<u32> {
+    if v.is_undefined() { Some(default) } else { unsigned(v) }
+}
+
 /// A size or an index.
 fn size(v: Value<'_>) -> Option<usize> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -51,7 +56,7 @@ fn position(v: Value<'_>) -> Option<u64> {
 fn id(v: Value<'_>) -> Option<Option<u32>> {
     let n = js::integer(v, -1.0, 4_294_967_295.0)?;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    Some((n >= 0.0 && n < 4_294_967_295.0).then_some(n as u32))
+    Some((0.0..4_294_967_295.0).contains(&n).then_some(n as u32))
 }
 
 fn time(v: Value<'_>) -> Option<NewTime> {
@@ -98,10 +103,10 @@ macro_rules! on_path {
 }
 
 on_path! {
-    access("access", 2) [env, p, scope, args, mode = unsigned(args.get(1))] env.sys.access(p, mode).map(|()| Out::Undefined);
-    open("open", 3) [env, p, scope, args, flags = args.get(1).int32_value(scope), mode = unsigned(args.get(2))]
+    access("access", 2) [env, p, scope, args, mode = optional(args.get(1), 0)] env.sys.access(p, mode).map(|()| Out::Undefined);
+    open("open", 3) [env, p, scope, args, flags = args.get(1).int32_value(scope), mode = optional(args.get(2), 0o666)]
         env.sys.open(p, flags, mode).map(|fd| Out::Number(fd.into()));
-    open_file_handle("open", 3) [env, p, scope, args, flags = args.get(1).int32_value(scope), mode = unsigned(args.get(2))]
+    open_file_handle("open", 3) [env, p, scope, args, flags = args.get(1).int32_value(scope), mode = optional(args.get(2), 0o666)]
         env.sys.open(p, flags, mode).map(Out::FileHandle);
     rmdir("rmdir", 1) [env, p, scope, args] env.sys.rmdir(p).map(|()| Out::Undefined);
     unlink("unlink", 1) [env, p, scope, args] env.sys.unlink(p).map(|()| Out::Undefined);
@@ -249,8 +254,12 @@ fn on_two<'s>(
         (Ok(a), Ok(b)) => act(&env.sys, a, b),
         (Err(e), _) | (_, Err(e)) => Err(*e),
     };
-    let failure =
-        |e| Failure { errno: e, syscall, path: Some(a.clone().unwrap_or_default()), dest: Some(b.clone().unwrap_or_default()) };
+    let failure = |e| Failure {
+        errno: e,
+        syscall,
+        path: Some(a.clone().unwrap_or_default()),
+        dest: Some(b.clone().unwrap_or_default()),
+    };
     let result = result.map(|()| Out::Undefined).map_err(failure);
     deliver(scope, &env, args.get(req), ret, result);
 }

@@ -21,6 +21,11 @@ pub(super) enum Out {
     /// With kinds or not.
     Entries(Vec<DirectoryEntry>, Encoding, bool),
     FileHandle(u32),
+    /// What a directory holds, for a handle to hand out.
+    Directory(Vec<DirectoryEntry>),
+    /// Names and kinds, alternating.
+    Pairs(Vec<(String, i32)>, Encoding),
+    Null,
 }
 
 impl Out {
@@ -59,7 +64,7 @@ fn type_bits(kind: NodeKind) -> u32 {
 }
 
 /// libuv's numbers for the kinds of directory entries.
-fn dirent_kind(kind: NodeKind) -> i32 {
+pub(super) fn dirent_kind(kind: NodeKind) -> i32 {
     match kind {
         NodeKind::File => 1,
         NodeKind::Directory => 2,
@@ -107,7 +112,13 @@ fn statfs_fields(s: &FilesystemStatus) -> [i64; 7] {
 
 /// Numbers in an array: the shared one for an answer at once, a new one for a later answer.
 #[allow(clippy::cast_precision_loss)] // what a Number can hold is what Node gives
-fn numbers<'s>(scope: &Scope<'s, '_>, env: &Env, fields: &[i64], bigint: bool, shared: Option<(Root, Root)>) -> Option<Value<'s>> {
+fn numbers<'s>(
+    scope: &Scope<'s, '_>,
+    env: &Env,
+    fields: &[i64],
+    bigint: bool,
+    shared: Option<(Root, Root)>,
+) -> Option<Value<'s>> {
     if let Some((plain, big)) = shared {
         let root = if bigint { big } else { plain };
         for (i, f) in fields.iter().enumerate() {
@@ -159,6 +170,16 @@ fn value<'s>(scope: &mut Scope<'s, '_>, env: &Env, out: Out, at_once: bool) -> O
             let kinds = v8::Array::new_with_elements(scope, &kinds);
             v8::Array::new_with_elements(scope, &[names.into(), kinds.into()]).into()
         }
+        Out::Null => js::null(scope),
+        Out::Directory(entries) => super::fs_dir::handle(scope, env, &entries)?,
+        Out::Pairs(pairs, e) => {
+            let mut flat = Vec::with_capacity(pairs.len() * 2);
+            for (name, kind) in &pairs {
+                flat.push(codec::decode(scope, name.as_bytes(), e)?);
+                flat.push(js::int(scope, *kind));
+            }
+            v8::Array::new_with_elements(scope, &flat).into()
+        }
         Out::FileHandle(fd) => {
             let class = env.root_function(scope, Root::FileHandleClass)?;
             let fd = js::num(scope, fd.into());
@@ -168,7 +189,13 @@ fn value<'s>(scope: &mut Scope<'s, '_>, env: &Env, out: Out, at_once: bool) -> O
 }
 
 /// Answers a call: at once, or through the request.
-pub(super) fn deliver<'s>(scope: &mut Scope<'s, '_>, env: &Env, request: Value<'s>, mut ret: Ret<'s>, result: Result<Out, Failure>) {
+pub(super) fn deliver<'s>(
+    scope: &mut Scope<'s, '_>,
+    env: &Env,
+    request: Value<'s>,
+    mut ret: Ret<'s>,
+    result: Result<Out, Failure>,
+) {
     if request.is_undefined() {
         match result {
             Ok(Out::Undefined) => {}
@@ -196,7 +223,9 @@ pub(super) fn deliver<'s>(scope: &mut Scope<'s, '_>, env: &Env, request: Value<'
     let request = v8::Global::new(scope, request);
     env.event_loop.complete(Box::new(move |scope, env| {
         let request = v8::Local::new(scope, &request);
-        let Some(f) = js::get(scope, request, "oncomplete").and_then(|f| f.try_cast::<v8::Function>().ok()) else { return };
+        let Some(f) = js::get(scope, request, "oncomplete").and_then(|f| f.try_cast::<v8::Function>().ok()) else {
+            return;
+        };
         let args = match result {
             Ok(Out::Undefined) => vec![js::null(scope)],
             Ok(out) => match value(scope, env, out, false) {
@@ -209,7 +238,12 @@ pub(super) fn deliver<'s>(scope: &mut Scope<'s, '_>, env: &Env, request: Value<'
     }));
 }
 
-fn settle_later(scope: &Scope<'_, '_>, env: &Env, resolver: v8::Local<'_, v8::PromiseResolver>, result: Result<Out, Failure>) {
+fn settle_later(
+    scope: &Scope<'_, '_>,
+    env: &Env,
+    resolver: v8::Local<'_, v8::PromiseResolver>,
+    result: Result<Out, Failure>,
+) {
     let resolver = v8::Global::new(scope, resolver);
     env.event_loop.complete(Box::new(move |scope, env| {
         let resolver = v8::Local::new(scope, &resolver);
@@ -230,7 +264,12 @@ fn settle_later(scope: &Scope<'_, '_>, env: &Env, resolver: v8::Local<'_, v8::Pr
 
 fn fs_req_callback<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) {
     if !args.is_construct_call() {
-        js::throw_with_code(scope, js::Kind::Type, "ERR_CONSTRUCT_CALL_REQUIRED", "Cannot call constructor without `new`");
+        js::throw_with_code(
+            scope,
+            js::Kind::Type,
+            "ERR_CONSTRUCT_CALL_REQUIRED",
+            "Cannot call constructor without `new`",
+        );
     }
 }
 
@@ -238,7 +277,12 @@ fn fs_req_callback<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>)
 
 fn file_handle<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) {
     if !args.is_construct_call() {
-        return js::throw_with_code(scope, js::Kind::Type, "ERR_CONSTRUCT_CALL_REQUIRED", "Cannot call constructor without `new`");
+        return js::throw_with_code(
+            scope,
+            js::Kind::Type,
+            "ERR_CONSTRUCT_CALL_REQUIRED",
+            "Cannot call constructor without `new`",
+        );
     }
     let Some(fd) = js::integer(args.get(0), 0.0, 2_147_483_647.0) else {
         return js::throw_argument(scope, "the descriptor must be a non-negative integer");

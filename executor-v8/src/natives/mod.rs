@@ -6,10 +6,12 @@ mod buffer;
 mod builtins;
 mod codec;
 mod contextify;
+mod crypto;
 mod env_proxy;
 mod errors;
 mod fs;
 mod fs_deliver;
+mod fs_dir;
 mod modules;
 mod os;
 mod performance;
@@ -23,10 +25,10 @@ mod url;
 mod util;
 mod v8_binding;
 
-pub(crate) use env_proxy::external_references;
-pub(crate) use performance::start as start_clock;
 pub(crate) use async_wrap::{enter_main, leave_main};
-pub(crate) use errors::{on_message, on_promise_reject, prepare_stack_trace, trigger_uncaught};
+pub(crate) use env_proxy::external_references;
+pub(crate) use errors::{on_message, on_promise_reject, prepare_stack_trace};
+pub(crate) use performance::start as start_clock;
 
 use crate::env::{Env, Root};
 use crate::js::{self, Object, Scope};
@@ -42,7 +44,6 @@ const NOTHING: &[&str] = &[
     "trace_events.setTraceCategoryStateUpdateHandler",
     "trace_events.trace",
     "wasm_web_api.setImplementation",
-    "buffer.setBufferPrototypeUnused",
     "performance.setupObservers",
     "performance.notify",
     "performance.installGarbageCollectionTracking",
@@ -59,6 +60,12 @@ const NOTHING: &[&str] = &[
     "v8.setHeapSnapshotNearHeapLimit",
     "module_wrap.setImportModuleDynamicallyCallback",
     "module_wrap.setInitializeImportMetaObjectCallback",
+    "crypto.startLoadingCertificatesOffThread",
+    "cares_wrap.ChannelWrap",
+    "http2.setCallbackFunctions",
+    "serdes.Serializer",
+    "serdes.Serializer#_setTreatArrayBufferViewsAsHostObjects",
+    "serdes.Serializer#writeHeader",
     "profiler.setCoverageDirectory",
     "profiler.setSourceMapCacheGetter",
 ];
@@ -75,9 +82,11 @@ pub(crate) fn register(r: &mut Registry) {
     builtins::register(r);
     codec::register(r);
     contextify::register(r);
+    crypto::register(r);
     errors::register(r);
     fs::register(r);
     fs_deliver::register(r);
+    fs_dir::register(r);
     modules::register(r);
     os::register(r);
     performance::register(r);
@@ -101,7 +110,6 @@ pub(crate) fn adjust(scope: &mut Scope<'_, '_>, env: &Env, name: &str, o: Object
             let no = js::boolean(scope, false);
             js::set(scope, o, "hasInspector", no);
             js::set(scope, o, "fipsMode", no);
-            js::set(scope, o, "hasTracing", no);
         }
         "buffer" => {
             let f = shape::function(scope, "buffer.setBufferPrototype", "setBufferPrototype");
@@ -114,6 +122,7 @@ pub(crate) fn adjust(scope: &mut Scope<'_, '_>, env: &Env, name: &str, o: Object
             }
         }
         "fs" => fs_deliver::adjust(scope, env, o),
+        "fs_dir" => fs_dir::adjust(scope, env, o),
         "async_wrap" => async_wrap::adjust(scope, env, o),
         "mksnapshot" => {
             if env.building_snapshot
@@ -123,7 +132,9 @@ pub(crate) fn adjust(scope: &mut Scope<'_, '_>, env: &Env, name: &str, o: Object
             }
         }
         "util" => {
-            if let Some(b) = js::get(scope, o, "shouldAbortOnUncaughtToggle").and_then(|v| v.try_cast::<v8::Object>().ok()) {
+            if let Some(b) =
+                js::get(scope, o, "shouldAbortOnUncaughtToggle").and_then(|v| v.try_cast::<v8::Object>().ok())
+            {
                 let one = js::int(scope, 1);
                 b.set_index(scope, 0, one);
             }

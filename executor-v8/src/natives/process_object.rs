@@ -10,7 +10,8 @@ use crate::shape::private_symbol;
 pub(crate) fn create<'s>(scope: &Scope<'s, '_>, env: &Env) -> Result<Value<'s>, ArtefactError> {
     let table = env.artefact.process()?;
     let damaged = || ArtefactError::Format("no process object can be made from it".into());
-    let t = v8::FunctionTemplate::builder_raw(crate::registry::registry().get("inert").ok_or_else(damaged)?).build(scope);
+    let t =
+        v8::FunctionTemplate::builder_raw(crate::registry::registry().get("inert").ok_or_else(damaged)?).build(scope);
     t.set_class_name(js::key(scope, "process"));
     // The instance is made from the template, so the inert constructor is not called.
     let process = t.get_function(scope).and_then(|f| {
@@ -33,12 +34,7 @@ pub(crate) fn create<'s>(scope: &Scope<'s, '_>, env: &Env) -> Result<Value<'s>, 
     // `node` first, then by name, as Node prints them.
     names.sort_by_key(|(k, _)| (k.as_str() != "node", k.as_str()));
     for (k, v) in names {
-        // Cryptography is not built, and packages decide by this entry.
-        let v = match k.as_str() {
-            "openssl" | "ncrypto" => continue,
-            "v8" => v8::VERSION_STRING,
-            _ => v.as_str(),
-        };
+        let v = if k == "v8" { v8::VERSION_STRING } else { v.as_str() };
         let v = js::string(scope, v);
         js::set_read_only(scope, versions, k, v.into());
     }
@@ -58,6 +54,19 @@ pub(crate) fn create<'s>(scope: &Scope<'s, '_>, env: &Env) -> Result<Value<'s>, 
     let proxy = super::env_proxy::create(scope).ok_or_else(damaged)?;
     js::set(scope, process, "env", proxy.into());
     Ok(process.into())
+}
+
+/// Takes back the claim of OpenSSL. The library looks at it once, while it boots, to decide whether `crypto` may be required
+/// at all; it may, though nothing in it is built. Programs look at it to decide what to use.
+pub(crate) fn disclaim_openssl(scope: &Scope<'_, '_>, env: &Env) {
+    let process = env.root_object(scope, Root::Process);
+    let versions = process.and_then(|p| js::get(scope, p, "versions")).and_then(|v| v.try_cast::<v8::Object>().ok());
+    if let Some(versions) = versions {
+        for k in ["openssl", "ncrypto"] {
+            let k = js::key(scope, k);
+            versions.delete(scope, k.into());
+        }
+    }
 }
 
 fn strings<'s>(scope: &Scope<'s, '_>, list: &[String]) -> Value<'s> {

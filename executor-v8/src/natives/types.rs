@@ -50,7 +50,11 @@ fn is_any_array_buffer<'s>(_scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: 
 fn is_boxed_primitive<'s>(_scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s>) {
     let v = args.get(0);
     ret.set_bool(
-        v.is_number_object() || v.is_string_object() || v.is_boolean_object() || v.is_big_int_object() || v.is_symbol_object(),
+        v.is_number_object()
+            || v.is_string_object()
+            || v.is_boolean_object()
+            || v.is_big_int_object()
+            || v.is_symbol_object(),
     );
 }
 

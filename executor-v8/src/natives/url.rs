@@ -111,11 +111,9 @@ fn path_to_file_url<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<
 
 /// `update(href, part, value)`: the new text, or false when the value does not fit.
 fn update<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s>) {
-    let (Some(href), Some(part), Some(value)) = (
-        js::rust_string(scope, args.get(0)),
-        args.get(1).uint32_value(scope),
-        js::rust_string(scope, args.get(2)),
-    ) else {
+    let (Some(href), Some(part), Some(value)) =
+        (js::rust_string(scope, args.get(0)), args.get(1).uint32_value(scope), js::rust_string(scope, args.get(2)))
+    else {
         return js::throw_argument(scope, "expected (string, number, string)");
     };
     let Ok(mut url) = Url::parse(&href, None) else { return ret.set_bool(false) };

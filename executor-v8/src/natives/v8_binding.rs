@@ -4,6 +4,7 @@ use crate::env::{Root, env};
 use crate::js::{self, Args, Ret, Scope};
 use crate::registry::Registry;
 use crate::shape::nothing;
+use crate::sys::Entry;
 
 #[allow(clippy::cast_precision_loss)]
 fn heap_statistics<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, _ret: Ret<'s>) {
@@ -73,8 +74,26 @@ macro_rules! tables {
     };
 }
 
+/// The options of this run: Node's defaults, and what the command line said.
+fn cli_options_values<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, mut ret: Ret<'s>) {
+    let env = env(scope);
+    let name = "options.getCLIOptionsValues";
+    let shape = match env.artefact.result(name) {
+        Ok(Some(s)) => s,
+        Ok(None) => return js::throw_with_code(scope, js::Kind::Error, "ENOSYS", "the artefact has no options"),
+        Err(e) => return js::throw_error(scope, &e.to_string()),
+    };
+    let values = crate::shape::build(scope, &env, &shape, &mut name.to_owned());
+    if let (Entry::Text { code, print }, Ok(o)) = (env.sys.program(), values.try_cast::<v8::Object>()) {
+        let code = js::string(scope, code);
+        js::set(scope, o, "--eval", code.into());
+        let print = js::boolean(scope, *print);
+        js::set(scope, o, "--print", print);
+    }
+    ret.set(values);
+}
+
 tables! {
-    cli_options_values "options.getCLIOptionsValues";
     cli_options_info "options.getCLIOptionsInfo";
     embedder_options "options.getEmbedderOptions";
     env_options_input_type "options.getEnvOptionsInputType";
@@ -97,6 +116,11 @@ fn default_locale<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, mut ret: Ret<'
     ret.set(js::string(scope, "en-US").into());
 }
 
+/// What a `Serializer` has written: its header alone, because writing values is not built (`writeValue` says so).
+fn serializer_buffer<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, mut ret: Ret<'s>) {
+    ret.set(super::codec::buffer_of(scope, vec![0xff, 0x0f]));
+}
+
 /// Defines `DOMException` on a target when it is first read.
 fn expose_dom_exception<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) {
     let Ok(target) = args.get(0).try_cast::<v8::Object>() else {
@@ -111,6 +135,7 @@ fn expose_dom_exception<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret
 
 pub(super) fn register(r: &mut Registry) {
     register_tables(r);
+    r.add("options.getCLIOptionsValues", cli_options_values);
     r.add("v8.updateHeapStatisticsBuffer", heap_statistics);
     r.add("v8.cachedDataVersionTag", cached_data_version_tag);
     r.add("v8.isStringOneByteRepresentation", is_one_byte);
@@ -126,6 +151,7 @@ pub(super) fn register(r: &mut Registry) {
     r.add("messaging.exposeLazyDOMExceptionProperty", expose_dom_exception);
     r.add("report.shouldReportOnUncaughtException", no);
     r.add("report.setReportOnUncaughtException", nothing);
+    r.add("serdes.Serializer#releaseBuffer", serializer_buffer);
     r.add("report.getDirectory", empty_string);
     r.add("report.getFilename", empty_string);
 }

@@ -16,6 +16,8 @@ use eyot_backend::{Attributes, Capabilities, Errno, Filesystem, Node, Ownership}
 mod attributes;
 mod data;
 mod directories;
+#[cfg(feature = "forge")]
+pub mod forge;
 mod names;
 mod rename;
 mod xattrs;

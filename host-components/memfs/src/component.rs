@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 use eyot_backend as b;
 use eyot_backend::Filesystem as _;
 
+use crate::inode::{Body, Inode};
+use crate::memfs::View;
 use crate::{Memfs, MemfsBuilder};
 use exports::eyot::backend::filesystem::Guest as FilesystemGuest;
 use exports::eyot::backend::mount::{Guest as MountGuest, Refusal, Setting};
@@ -209,6 +211,35 @@ impl FilesystemGuest for Component {
 
     fn removexattr(node: u64, name: String) -> Result<(), w::Errno> {
         memfs().removexattr(node, &name).map_err(errno)
+    }
+}
+
+impl Memfs {
+    /// Reads into a new vector; what is the filesystem's own is copied once.
+    fn read_vec(&self, node: u64, handle: u64, offset: u64, length: usize) -> Result<Vec<u8>, b::Errno> {
+        let length = length.min(b::CHUNK_BYTES_MAX);
+        let copied = self.view(node, |view| match view {
+            View::Own(Inode { body: Body::File(data), accessed, modified, changed, .. })
+                if accessed > modified && accessed > changed =>
+            {
+                let left = usize::try_from(data.size().saturating_sub(offset)).unwrap_or(usize::MAX);
+                let mut bytes = Vec::new();
+                bytes.try_reserve_exact(left.min(length)).map_err(|_| b::Errno::Nomem)?;
+                data.read_onto(offset, length, self.shown(data.under()), &mut bytes);
+                Ok(Some(bytes))
+            }
+            _ => Ok(None),
+        })?;
+        if let Some(bytes) = copied {
+            return Ok(bytes);
+        }
+        // The first read since a change, or an error: the long way.
+        let size = self.getattr(node)?.size;
+        let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; left.min(length)];
+        let count = self.read(node, handle, offset, &mut bytes)?;
+        bytes.truncate(count);
+        Ok(bytes)
     }
 }
 

@@ -83,6 +83,26 @@ impl FileData {
         length
     }
 
+    /// Appends at most `length` bytes at `offset` to `out`: [`read`](Self::read) for one who has no buffer yet, without zeroing one first.
+    #[cfg(any(test, all(target_family = "wasm", feature = "component")))]
+    pub(crate) fn read_onto(&self, offset: u64, length: usize, under: &[u8], out: &mut Vec<u8>) {
+        let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX).min(length);
+        let (mut at, end) = (offset, offset.saturating_add(left as u64));
+        while at < end {
+            let (index, start) = position(at);
+            let part = usize::try_from(end - at).unwrap_or(usize::MAX).min(CHUNK_BYTES - start);
+            let source = match self.chunk(index) {
+                Some(chunk) => chunk.get(start..),
+                None => usize::try_from(at).ok().and_then(|at| under.get(at..)),
+            };
+            let source = source.unwrap_or_default();
+            let source = source.get(..part).unwrap_or(source);
+            out.extend_from_slice(source);
+            out.resize(out.len() + (part - source.len()), 0);
+            at += part as u64;
+        }
+    }
+
     /// Writes at `offset`; answers how many bytes were taken, which are fewer than given only when the quota or the largest file ends there.
     pub(crate) fn write(&mut self, offset: u64, bytes: &[u8], under: &[u8], quota: &Quota) -> Result<usize, Errno> {
         if bytes.is_empty() {
@@ -364,6 +384,11 @@ mod tests {
                 let under = &base[..data.under().unwrap().limit as usize];
                 assert_eq!(data.size(), model.len() as u64);
                 assert!(all(&data, under) == model, "round {round}, step {step}");
+                let (from, length) = (random(400_000), random(200_000) as usize);
+                let mut onto = vec![9];
+                data.read_onto(from, length, under, &mut onto);
+                let rest = model.get(from as usize..).unwrap_or_default();
+                assert!(onto[1..] == rest[..length.min(rest.len())], "round {round}, step {step}: {length} at {from}");
                 assert_eq!(data.charged_bytes(), quota.bytes().0);
             }
             data.set_size(0, &quota).unwrap();

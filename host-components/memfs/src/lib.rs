@@ -1,9 +1,10 @@
 //! Eyot's in-memory filesystem: one source, compiled into the host ([`Memfs`]) or built as a component of the world `mount-backend`.
 //!
-//! The component is built with `cargo build --release --target wasm32-unknown-unknown -p eyot-memfs`; see the crate's `README.md`.
+//! The component is built with `cargo rustc --release -p eyot-memfs --lib --crate-type cdylib --features component --target wasm32-unknown-unknown` and
+//! the linker `wasm-component-ld`; `cargo xtask setup` does it (see the crate's `README.md`).
 
 mod clock;
-#[cfg(target_family = "wasm")]
+#[cfg(all(target_family = "wasm", feature = "component"))]
 mod component;
 mod data;
 mod directory;

@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use eyot_backend::{CHUNK_BYTES_MAX, Errno, Filesystem as _, Node, Ownership, Timestamp};
+use eyot_backend::{Errno, Node, Ownership, Timestamp};
 use parking_lot::{Mutex, RwLockWriteGuard};
 
 use crate::clock::Clock;
@@ -273,17 +273,6 @@ impl Memfs {
         if let Some(inode) = self.slots.vacate(key.index, self.reserved(), content) {
             inode.refund(&self.quota);
         }
-    }
-
-    /// Reads into a new vector of exactly what there is: what a component answers, without zeroing or copying more than that.
-    #[cfg_attr(not(target_family = "wasm"), expect(dead_code))]
-    pub(crate) fn read_vec(&self, node: Node, handle: u64, offset: u64, length: usize) -> Result<Vec<u8>, Errno> {
-        let size = self.getattr(node)?.size;
-        let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; left.min(length).min(CHUNK_BYTES_MAX)];
-        let count = self.read(node, handle, offset, &mut bytes)?;
-        bytes.truncate(count);
-        Ok(bytes)
     }
 
     /// The bytes of the image that show through in a file.

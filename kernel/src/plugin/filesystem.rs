@@ -10,8 +10,10 @@ use parking_lot::Mutex;
 use wasmtime::Store;
 
 use super::answers::{self, Expected, Lie};
-use super::bindings::{self, filesystem::Guest, types};
+use super::bindings::{self, types};
+use super::exports::Guest;
 use super::load::{HostState, reason};
+use super::watch;
 
 /// The most entries that are asked for in one call, so that the answer's size is bounded.
 const LISTING_ENTRIES_MAX: usize = 4096;
@@ -19,11 +21,10 @@ const LISTING_ENTRIES_MAX: usize = 4096;
 /// A filesystem that a component answers.
 ///
 /// There is one instance, which holds the filesystem's state; calls wait for each other. A lock is held while the component computes, for at most
-/// the configured number of epochs.
+/// the configured time.
 pub struct PluginFilesystem {
     name: String,
     info: FilesystemInfo,
-    call_epochs_max: u64,
     /// `None` once it was retired.
     live: Mutex<Option<Live>>,
     /// Whether a false answer was reported: once is enough.
@@ -37,11 +38,11 @@ pub(super) struct Live {
 }
 
 /// What a call into the component gives: the engine's result around the component's own.
-type Call<T> = wasmtime::Result<Result<T, types::Errno>>;
+type Call<T> = wasmtime::Result<(Result<T, types::Errno>,)>;
 
 impl PluginFilesystem {
-    pub(super) fn new(name: String, info: FilesystemInfo, call_epochs_max: u64, live: Live) -> Self {
-        Self { name, info, call_epochs_max, live: Mutex::new(Some(live)), reported: AtomicBool::new(false) }
+    pub(super) fn new(name: String, info: FilesystemInfo, live: Live) -> Self {
+        Self { name, info, live: Mutex::new(Some(live)), reported: AtomicBool::new(false) }
     }
 
     /// Whether the component was retired: it trapped, timed out or broke the ABI, and every call answers `EIO`.
@@ -58,9 +59,9 @@ impl PluginFilesystem {
     ) -> Result<U, Errno> {
         let mut slot = self.live.lock();
         let Some(live) = slot.as_mut() else { return Err(Errno::Io) };
-        live.store.set_epoch_deadline(self.call_epochs_max);
+        watch::begin_call(&mut live.store);
         let answer = match call(&live.guest, &mut live.store) {
-            Ok(answer) => answer,
+            Ok((answer,)) => answer,
             Err(error) => {
                 let retired = slot.take();
                 drop(slot);
@@ -104,38 +105,38 @@ impl Filesystem for PluginFilesystem {
 
     fn lookup(&self, dir: Node, name: &str) -> Result<Attributes, Errno> {
         let check = |found| answers::attributes(found, Expected::Any);
-        self.call("lookup", |guest, store| guest.call_lookup(store, dir, name), check)
+        self.call("lookup", |guest, store| guest.lookup(store, dir, name), check)
     }
 
     fn forget(&self, node: Node, count: u64) {
-        let call = |guest: &Guest, store: &mut Store<HostState>| guest.call_forget(store, node, count).map(Ok);
+        let call = |guest: &Guest, store: &mut Store<HostState>| guest.forget(store, node, count).map(|()| (Ok(()),));
         let _ = self.call("forget", call, Ok);
     }
 
     fn getattr(&self, node: Node) -> Result<Attributes, Errno> {
         let check = |found| answers::attributes(found, Expected::Node(node));
-        self.call("getattr", |guest, store| guest.call_getattr(store, node), check)
+        self.call("getattr", |guest, store| guest.getattr(store, node), check)
     }
 
     fn setattr(&self, node: Node, changes: &AttributeChanges) -> Result<Attributes, Errno> {
         let changes = bindings::changes_out(changes);
         let check = |changed| answers::attributes(changed, Expected::Node(node));
-        self.call("setattr", |guest, store| guest.call_setattr(store, node, changes), check)
+        self.call("setattr", |guest, store| guest.setattr(store, node, changes), check)
     }
 
     fn create(&self, dir: Node, name: &str, owner: Ownership) -> Result<Attributes, Errno> {
         let owner = bindings::owner_out(owner);
-        self.made("create", NodeKind::File, |guest, store| guest.call_create(store, dir, name, owner))
+        self.made("create", NodeKind::File, |guest, store| guest.create(store, dir, name, owner))
     }
 
     fn mkdir(&self, dir: Node, name: &str, owner: Ownership) -> Result<Attributes, Errno> {
         let owner = bindings::owner_out(owner);
-        self.made("mkdir", NodeKind::Directory, |guest, store| guest.call_mkdir(store, dir, name, owner))
+        self.made("mkdir", NodeKind::Directory, |guest, store| guest.mkdir(store, dir, name, owner))
     }
 
     fn symlink(&self, dir: Node, name: &str, target: &str, owner: Ownership) -> Result<Attributes, Errno> {
         let owner = bindings::owner_out(owner);
-        self.made("symlink", NodeKind::Symlink, |guest, store| guest.call_symlink(store, dir, name, target, owner))
+        self.made("symlink", NodeKind::Symlink, |guest, store| guest.symlink(store, dir, name, target, owner))
     }
 
     fn make_node(
@@ -147,20 +148,20 @@ impl Filesystem for PluginFilesystem {
         owner: Ownership,
     ) -> Result<Attributes, Errno> {
         let (theirs, owner) = (bindings::kind_out(kind), bindings::owner_out(owner));
-        self.made("make-node", kind, |guest, store| guest.call_make_node(store, dir, name, theirs, device, owner))
+        self.made("make-node", kind, |guest, store| guest.make_node(store, dir, name, theirs, device, owner))
     }
 
     fn link(&self, target: Node, dir: Node, name: &str) -> Result<Attributes, Errno> {
         let check = |linked| answers::attributes(linked, Expected::Link(target));
-        self.call("link", |guest, store| guest.call_link(store, target, dir, name), check)
+        self.call("link", |guest, store| guest.link(store, target, dir, name), check)
     }
 
     fn unlink(&self, dir: Node, name: &str) -> Result<(), Errno> {
-        self.call("unlink", |guest, store| guest.call_unlink(store, dir, name), Ok)
+        self.call("unlink", |guest, store| guest.unlink(store, dir, name), Ok)
     }
 
     fn rmdir(&self, dir: Node, name: &str) -> Result<(), Errno> {
-        self.call("rmdir", |guest, store| guest.call_rmdir(store, dir, name), Ok)
+        self.call("rmdir", |guest, store| guest.rmdir(store, dir, name), Ok)
     }
 
     fn rename(
@@ -173,29 +174,28 @@ impl Filesystem for PluginFilesystem {
     ) -> Result<(), Errno> {
         let how = bindings::rename_out(how);
         let call = |guest: &Guest, store: &mut Store<HostState>| {
-            guest.call_rename(store, from_dir, from_name, to_dir, to_name, how)
+            guest.rename(store, from_dir, from_name, to_dir, to_name, how)
         };
         self.call("rename", call, Ok)
     }
 
     fn readlink(&self, node: Node) -> Result<String, Errno> {
-        self.call("readlink", |guest, store| guest.call_readlink(store, node), answers::target)
+        self.call("readlink", |guest, store| guest.readlink(store, node), answers::target)
     }
 
     fn open(&self, node: Node, how: OpenFlags) -> Result<Handle, Errno> {
         let how = bindings::open_out(how);
-        self.call("open", |guest, store| guest.call_open(store, node, how), Ok)
+        self.call("open", |guest, store| guest.open(store, node, how), Ok)
     }
 
     fn release(&self, node: Node, handle: Handle) {
-        let call = |guest: &Guest, store: &mut Store<HostState>| guest.call_release(store, node, handle).map(Ok);
+        let call = |guest: &Guest, store: &mut Store<HostState>| guest.release(store, node, handle).map(|()| (Ok(()),));
         let _ = self.call("release", call, Ok);
     }
 
     fn read(&self, node: Node, handle: Handle, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
         let length = buffer.len().min(CHUNK_BYTES_MAX);
-        let call =
-            |guest: &Guest, store: &mut Store<HostState>| guest.call_read(store, node, handle, offset, length as u32);
+        let call = |guest: &Guest, store: &mut Store<HostState>| guest.read(store, node, handle, offset, length as u32);
         let bytes = self.call("read", call, |bytes| {
             if bytes.len() > length { Err("more bytes than were asked for") } else { Ok(bytes) }
         })?;
@@ -206,37 +206,37 @@ impl Filesystem for PluginFilesystem {
 
     fn write(&self, node: Node, handle: Handle, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {
         let bytes = bytes.get(..CHUNK_BYTES_MAX).unwrap_or(bytes);
-        let call = |guest: &Guest, store: &mut Store<HostState>| guest.call_write(store, node, handle, offset, bytes);
+        let call = |guest: &Guest, store: &mut Store<HostState>| guest.write(store, node, handle, offset, bytes);
         self.call("write", call, |count| answers::written(count, bytes.len()))
     }
 
     fn fsync(&self, node: Node, handle: Handle, data_only: bool) -> Result<(), Errno> {
-        self.call("fsync", |guest, store| guest.call_fsync(store, node, handle, data_only), Ok)
+        self.call("fsync", |guest, store| guest.fsync(store, node, handle, data_only), Ok)
     }
 
     fn readdir(&self, dir: Node, cookie: u64, entries_max: usize) -> Result<Vec<DirectoryEntry>, Errno> {
         let entries_max = entries_max.min(LISTING_ENTRIES_MAX);
         let check = |entries| answers::entries(entries, cookie, entries_max);
-        self.call("readdir", |guest, store| guest.call_readdir(store, dir, cookie, entries_max as u32), check)
+        self.call("readdir", |guest, store| guest.readdir(store, dir, cookie, entries_max as u32), check)
     }
 
     fn statfs(&self) -> Result<FilesystemStatus, Errno> {
-        self.call("statfs", |guest, store| guest.call_statfs(store), answers::status)
+        self.call("statfs", |guest, store| guest.statfs(store), answers::status)
     }
 
     fn getxattr(&self, node: Node, name: &str) -> Result<Vec<u8>, Errno> {
-        self.call("getxattr", |guest, store| guest.call_getxattr(store, node, name), answers::xattr)
+        self.call("getxattr", |guest, store| guest.getxattr(store, node, name), answers::xattr)
     }
 
     fn setxattr(&self, node: Node, name: &str, value: &[u8]) -> Result<(), Errno> {
-        self.call("setxattr", |guest, store| guest.call_setxattr(store, node, name, value), Ok)
+        self.call("setxattr", |guest, store| guest.setxattr(store, node, name, value), Ok)
     }
 
     fn listxattr(&self, node: Node) -> Result<Vec<String>, Errno> {
-        self.call("listxattr", |guest, store| guest.call_listxattr(store, node), answers::xattr_names)
+        self.call("listxattr", |guest, store| guest.listxattr(store, node), answers::xattr_names)
     }
 
     fn removexattr(&self, node: Node, name: &str) -> Result<(), Errno> {
-        self.call("removexattr", |guest, store| guest.call_removexattr(store, node, name), Ok)
+        self.call("removexattr", |guest, store| guest.removexattr(store, node, name), Ok)
     }
 }

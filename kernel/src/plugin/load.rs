@@ -1,20 +1,23 @@
 //! From bytes to a filesystem.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use eyot_backend::{FilesystemInfo, Timestamp};
 use wasmtime::component::{Component, HasSelf, Linker, types::ComponentItem};
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
 
 use super::answers;
-use super::bindings::{self, clock, filesystem, mount, types};
+use super::bindings::{self, clock, types};
 use super::error::PluginError;
+use super::exports::{Guest, Mount, Setting};
 use super::filesystem::{Live, PluginFilesystem};
+use super::watch::{CallTime, watch};
 
 /// How much memory a component may have when nothing else is said: 256 MiB.
 const MEMORY_BYTES_MAX_DEFAULT: usize = 256 << 20;
-/// How many of the engine's epochs a call may take when nothing else is said.
-const CALL_EPOCHS_MAX_DEFAULT: u64 = 100;
+/// How long a call may take when nothing else is said. A call blocks the thread that makes it, so this is what a component can take from its guests.
+const CALL_TIME_MAX_DEFAULT: Duration = Duration::from_secs(1);
 /// The most instances, tables and memories of one component.
 const PARTS_MAX: usize = 32;
 /// The most elements of a table of a component.
@@ -29,8 +32,8 @@ pub struct PluginConfig {
     pub name: String,
     /// The most bytes of linear memory it may have. Beyond it, growing fails inside the component.
     pub memory_bytes_max: usize,
-    /// After how many epochs of the engine (`Engine::increment_epoch`) a call is given up and the component retired. At least 1.
-    pub call_epochs_max: u64,
+    /// After how long a call is given up and the component retired (some hundredths of a second later at most).
+    pub call_time_max: Duration,
     /// What it is told through `mount.configure`.
     pub settings: Vec<(String, String)>,
     /// The clock that it is granted: the VM's.
@@ -38,12 +41,12 @@ pub struct PluginConfig {
 }
 
 impl PluginConfig {
-    /// The defaults: 256 MiB, 100 epochs for a call, no settings, and the host's time of day.
+    /// The defaults: 256 MiB, one second for a call, no settings, and the host's time of day.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             memory_bytes_max: MEMORY_BYTES_MAX_DEFAULT,
-            call_epochs_max: CALL_EPOCHS_MAX_DEFAULT,
+            call_time_max: CALL_TIME_MAX_DEFAULT,
             settings: Vec::new(),
             clock: Arc::new(Timestamp::now),
         }
@@ -53,6 +56,7 @@ impl PluginConfig {
 /// What a component's store holds.
 pub(super) struct HostState {
     limits: StoreLimits,
+    pub(super) call: CallTime,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -65,7 +69,7 @@ impl clock::Host for HostState {
 impl types::Host for HostState {}
 
 impl PluginFilesystem {
-    /// Compiles and starts a component. The engine must have epoch interruption on and be ticked, or a call that never ends hangs its caller.
+    /// Compiles and starts a component. The engine must have epoch interruption on, or a call that never ends hangs its caller.
     pub fn load(engine: &Engine, bytes: &[u8], config: PluginConfig) -> Result<Self, PluginError> {
         let component = Component::from_binary(engine, bytes)
             .map_err(|error| PluginError::Invalid { name: config.name.clone(), reason: reason(&error) })?;
@@ -82,10 +86,6 @@ impl PluginFilesystem {
         types::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(|error| link(&error))?;
         clock::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(|error| link(&error))?;
         let pre = linker.instantiate_pre(component).map_err(|error| link(&error))?;
-        let exports = |error: wasmtime::Error| PluginError::Exports { name: name(), reason: reason(&error) };
-        let filesystem = filesystem::GuestIndices::new(&pre).map_err(exports)?;
-        let mount = mount::GuestIndices::new(&pre).ok();
-
         let limits = StoreLimitsBuilder::new()
             .memory_size(config.memory_bytes_max)
             .table_elements(TABLE_ELEMENTS_MAX)
@@ -93,35 +93,32 @@ impl PluginFilesystem {
             .tables(PARTS_MAX)
             .memories(PARTS_MAX)
             .build();
-        let mut store = Store::new(engine, HostState { limits, clock: Arc::clone(&config.clock) });
+        let call = CallTime::new(config.call_time_max);
+        let mut store = Store::new(engine, HostState { limits, call, clock: Arc::clone(&config.clock) });
         store.limiter(|state| &mut state.limits);
-        store.epoch_deadline_trap();
-        let call_epochs_max = config.call_epochs_max.max(1);
-        store.set_epoch_deadline(call_epochs_max);
+        watch(&mut store).map_err(|error| PluginError::Start { name: name(), reason: error.to_string() })?;
         let start = |error: &wasmtime::Error| PluginError::Start { name: name(), reason: reason(error) };
         let instance = pre.instantiate(&mut store).map_err(|error| start(&error))?;
-        let guest = filesystem.load(&mut store, &instance).map_err(exports)?;
-
-        match mount {
-            Some(mount) => {
-                let mount = mount.load(&mut store, &instance).map_err(exports)?;
-                configure(&mount, &mut store, &config)?;
-            }
-            None if config.settings.is_empty() => {}
-            None => return Err(PluginError::NoSettings { name: name() }),
+        let exports = |reason: String| PluginError::Exports { name: name(), reason };
+        let guest = Guest::load(&mut store, &instance).map_err(exports)?;
+        if Mount::is_exported(&mut store, &instance) {
+            let mount = Mount::load(&mut store, &instance).map_err(exports)?;
+            configure(&mount, &mut store, &config)?;
+        } else if !config.settings.is_empty() {
+            return Err(PluginError::NoSettings { name: name() });
         }
-        let info = guest.call_info(&mut store).map_err(|error| start(&error))?;
+        let (info,) = guest.info(&mut store).map_err(|error| start(&error))?;
         let info: FilesystemInfo = answers::info(info).map_err(|what| PluginError::Info { name: name(), what })?;
-        Ok(Self::new(config.name, info, call_epochs_max, Live { store, guest }))
+        Ok(Self::new(config.name, info, Live { store, guest }))
     }
 }
 
-fn configure(mount: &mount::Guest, store: &mut Store<HostState>, config: &PluginConfig) -> Result<(), PluginError> {
-    let setting = |(key, value): &(String, String)| mount::Setting { key: key.clone(), value: value.clone() };
+fn configure(mount: &Mount, store: &mut Store<HostState>, config: &PluginConfig) -> Result<(), PluginError> {
+    let setting = |(key, value): &(String, String)| Setting { key: key.clone(), value: value.clone() };
     let settings: Vec<_> = config.settings.iter().map(setting).collect();
-    match mount.call_configure(store, &settings) {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(refusal)) => Err(PluginError::Refused {
+    match mount.configure(store, &settings) {
+        Ok((Ok(()),)) => Ok(()),
+        Ok((Err(refusal),)) => Err(PluginError::Refused {
             name: config.name.clone(),
             errno: bindings::errno(refusal.code),
             message: printable(&refusal.message),

@@ -10,11 +10,15 @@
 mod answers;
 mod bindings;
 mod error;
+mod exports;
 mod filesystem;
+mod host;
 mod load;
+mod watch;
 
 pub use error::PluginError;
 pub use filesystem::PluginFilesystem;
+pub use host::PluginHost;
 pub use load::PluginConfig;
 
 #[cfg(test)]

@@ -71,6 +71,12 @@ pub trait Executor: Send + Sync + 'static {
     /// Whether this executor runs such an image.
     fn accepts(&self, head: ImageHead<'_>) -> bool;
 
+    /// The program of a file that this executor loaded before, found without reading it. None: it is to be loaded.
+    fn recall(&self, identity: &ImageIdentity) -> Option<Box<dyn Program>> {
+        let _ = identity;
+        None
+    }
+
     /// Checks and prepares an image on the caller's thread. Whatever can be refused is refused here, so that `spawn` gives an errno.
     fn load(&self, image: &Image) -> Result<Box<dyn Program>, LoadError>;
 }

@@ -42,7 +42,14 @@ pub(crate) fn load(
         let fail = |errno: Errno| LoadError { errno, message: format!("{path}: {errno}") };
         let (place, absolute) = find(task, base, &path).map_err(fail)?;
         let inode = place.inode();
-        let image = read(inode, absolute).map_err(fail)?;
+        let identity = identify(inode).map_err(fail)?;
+        if interpreter.is_none() {
+            let known = task.kernel().executors.iter().find_map(|executor| executor.recall(&identity));
+            if let Some(program) = known {
+                return Ok(Loaded { program, path: absolute, arguments });
+            }
+        }
+        let image = read(inode, absolute, identity).map_err(fail)?;
         let bytes: &[u8] = (*image.content.bytes).as_ref();
         let head = &bytes[..bytes.len().min(HEAD_BYTES)];
         if interpreter.is_none()
@@ -97,21 +104,24 @@ fn find(task: &Task, base: &Arc<Dentry>, path: &str) -> Result<(Arc<Dentry>, Str
     Ok((place, absolute))
 }
 
-fn read(inode: &Arc<Inode>, path: String) -> Result<Image, Errno> {
+fn identify(inode: &Inode) -> Result<ImageIdentity, Errno> {
     let attributes = inode.attributes()?;
     if attributes.size > IMAGE_BYTES_MAX {
         return Err(Errno::Fbig);
     }
-    let identity = ImageIdentity {
+    Ok(ImageIdentity {
         mount: inode.mount().id(),
         node: inode.node(),
         size: attributes.size,
         modified_ns: attributes.modified.as_nanos(),
         changed_ns: attributes.changed.as_nanos(),
-    };
+    })
+}
+
+fn read(inode: &Arc<Inode>, path: String, identity: ImageIdentity) -> Result<Image, Errno> {
     let content = match inode.fs().content(inode.node()) {
         Some(content) => content,
-        None => read_whole(inode, attributes.size)?,
+        None => read_whole(inode, identity.size)?,
     };
     Ok(Image { path, content, identity })
 }

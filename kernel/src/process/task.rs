@@ -289,9 +289,15 @@ impl Task {
         }
     }
 
-    /// Ignores a signal from now on: `SIG_IGN`.
-    pub fn ignore_signal(&self, number: u8) {
-        self.ignored.fetch_or(signal::mask(number), Ordering::Relaxed);
+    /// Ignores a signal from now on (`SIG_IGN`), or no longer. Answers whether it was ignored before.
+    pub fn ignore_signal(&self, number: u8, ignore: bool) -> bool {
+        let mask = signal::mask(number);
+        let before = if ignore {
+            self.ignored.fetch_or(mask, Ordering::Relaxed)
+        } else {
+            self.ignored.fetch_and(!mask, Ordering::Relaxed)
+        };
+        before & mask != 0
     }
 
     /// Ends the task: its descriptors are closed, its children are orphans, its parent is told. Only the first call counts.

@@ -4,8 +4,16 @@ use std::sync::Arc;
 
 use crate::Errno;
 use crate::process::{Pid, Task};
-use crate::signal::{DefaultAction, MAX, default_action};
+use crate::signal::{DefaultAction, KILL, MAX, STOP, default_action};
 use crate::wait::SysResult;
+
+/// sigaction(2) with `SIG_DFL` or `SIG_IGN`: whether the caller ignores a signal; answers whether it did before. Errors: `EINVAL` (no such signal, SIGKILL, SIGSTOP).
+pub fn set_disposition(task: &Task, signal: u8, ignore: bool) -> SysResult<bool> {
+    if !(1..=MAX).contains(&signal) || signal == KILL || signal == STOP {
+        return Err(Errno::Inval.into());
+    }
+    Ok(task.ignore_signal(signal, ignore))
+}
 
 /// kill(2). `target`: > 0 that process, 0 the caller's group, -1 every process but the caller, < -1 that group. Signal 0 only checks.
 /// Errors: `ESRCH`, `EPERM`, `EINVAL` (no such signal), `ENOSYS` (signals that stop: not built yet).

@@ -8,6 +8,9 @@ use crate::syscall::{descriptor, fs};
 /// How much is read at a time.
 const CHUNK_BYTES: usize = 256 << 10;
 
+/// How many entries of a directory are asked for at a time.
+const ENTRIES_PER_CALL: usize = 256;
+
 impl Vm {
     /// Reads a whole file. Errors: those of `open` and `read`.
     pub fn read_file(&self, path: &str) -> Result<Vec<u8>, Errno> {
@@ -50,6 +53,21 @@ impl Vm {
     pub fn stat(&self, path: &str) -> Result<FileStatus, Errno> {
         let task = self.embedder();
         task.blocking(|| fs::stat(task, None, path, PathFlags::FOLLOW))
+    }
+
+    /// The names in a directory, without `.` and `..`. Errors: those of `open` and `readdir`.
+    pub fn read_dir(&self, path: &str) -> Result<Vec<String>, Errno> {
+        let task = self.embedder();
+        self.with_open(path, OpenFlags::READ | OpenFlags::DIRECTORY, 0, |fd| {
+            let mut names = Vec::new();
+            let mut cookie = 0;
+            loop {
+                let entries = task.blocking(|| descriptor::readdir(task, fd, cookie, ENTRIES_PER_CALL))?;
+                let Some(last) = entries.last() else { return Ok(names) };
+                cookie = last.cookie;
+                names.extend(entries.into_iter().map(|entry| entry.name).filter(|name| name != "." && name != ".."));
+            }
+        })
     }
 
     fn with_open<T>(

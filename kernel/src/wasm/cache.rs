@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use wasmtime::Engine;
 
 /// The BLAKE3 hash of a program image.
-pub(super) type ContentHash = [u8; 32];
+pub(crate) type ContentHash = [u8; 32];
 
 /// What marks a whole entry, at its end: this, the length before it and the hash of samples.
 const MARK: &[u8; 8] = b"EYOTCODE";
@@ -32,21 +32,21 @@ const TOTAL_BYTES_MAX: u64 = 4 << 30;
 const TEMPORARY_AGE_MAX: Duration = Duration::from_secs(3600);
 
 /// A directory of compiled code.
-pub(super) struct CodeCache {
+pub(crate) struct CodeCache {
     dir: PathBuf,
     /// Names the engine's version, settings and target.
     engine: String,
 }
 
 /// An entry that was found whole and ours.
-pub(super) struct Entry {
-    pub(super) file: File,
-    pub(super) path: PathBuf,
+pub(crate) struct Entry {
+    pub(crate) file: File,
+    pub(crate) path: PathBuf,
 }
 
 /// Why an entry was not used.
 #[derive(Debug)]
-pub(super) enum Unusable {
+pub(crate) enum Unusable {
     /// There is none.
     Absent,
     /// It is damaged or not ours; the reason, for the log.
@@ -55,11 +55,13 @@ pub(super) enum Unusable {
 
 impl CodeCache {
     /// The cache in `dir`, which is made when it is not there. Errors: it cannot be made, or it is not only ours.
-    pub(super) fn open(dir: &Path, engine: &Engine) -> io::Result<Self> {
+    pub(crate) fn open(dir: &Path, engine: &Engine) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         let metadata = fs::symlink_metadata(dir)?;
         if !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err(io::Error::other("the code cache is no directory of the user who runs this: code in it would not be safe to run"));
+            return Err(io::Error::other(
+                "the code cache is no directory of the user who runs this: code in it would not be safe to run",
+            ));
         }
         if metadata.mode() & 0o077 != 0 {
             fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
@@ -72,7 +74,7 @@ impl CodeCache {
     }
 
     /// The entry for a content, open, checked.
-    pub(super) fn load(&self, hash: &ContentHash) -> Result<Entry, Unusable> {
+    pub(crate) fn load(&self, hash: &ContentHash) -> Result<Entry, Unusable> {
         let path = self.path(hash);
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
         let file = match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(&path) {
@@ -87,12 +89,12 @@ impl CodeCache {
     }
 
     /// Takes a damaged entry away.
-    pub(super) fn discard(&self, hash: &ContentHash) {
+    pub(crate) fn discard(&self, hash: &ContentHash) {
         let _ = fs::remove_file(self.path(hash));
     }
 
     /// Keeps compiled code. Other processes see the whole entry or none.
-    pub(super) fn store(&self, hash: &ContentHash, code: &[u8]) -> io::Result<()> {
+    pub(crate) fn store(&self, hash: &ContentHash, code: &[u8]) -> io::Result<()> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let unique = format!(".{}-{}.tmp", std::process::id(), COUNTER.fetch_add(1, Relaxed));
         let temporary = self.dir.join(unique);
@@ -160,7 +162,8 @@ fn check(file: &File) -> Result<(), String> {
     if !whole {
         return Err("it is cut short".to_owned());
     }
-    let digest = sample_hash(size, |offset, buffer| file.read_exact_at(buffer, offset)).map_err(|error| error.to_string())?;
+    let digest =
+        sample_hash(size, |offset, buffer| file.read_exact_at(buffer, offset)).map_err(|error| error.to_string())?;
     if trailer[16..] == digest { Ok(()) } else { Err("its hash is wrong".to_owned()) }
 }
 

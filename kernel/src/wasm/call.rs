@@ -40,7 +40,11 @@ impl<'a> Call<'a> {
             // Only a module's start function calls before the memory is known.
             None => match caller.get_export("memory") {
                 Some(Extern::Memory(memory)) => memory,
-                _ => return Err(wasmtime::Error::msg("the program calls the system but exports no memory named 'memory'")),
+                _ => {
+                    return Err(wasmtime::Error::msg(
+                        "the program calls the system but exports no memory named 'memory'",
+                    ));
+                }
             },
         };
         let (bytes, guest) = memory.data_and_store_mut(caller);

@@ -1,6 +1,6 @@
 //! Components: loaded, cached and run as modules are. What they may import is in [`p2`](super::p2).
 
-use wasmtime::component::types::{ComponentItem, ComponentFunc};
+use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Store};
 

@@ -47,6 +47,7 @@ pub(super) fn add_to_linker(linker: &mut HostLinker) -> Result<(), wasmtime::Err
     plain!(linker, DESCRIPTOR, "set-flags", set_flags, (fd: u32, flags: u32));
     plain!(linker, PIPE, "pipe", make_pipe, (flags: u32, out: u32));
     plain!(linker, SIGNAL, "kill", kill, (pid: i32, signal: u32));
+    plain!(linker, SIGNAL, "set-disposition", set_disposition, (signal: u32, to: u32, out: u32));
     Ok(())
 }
 
@@ -261,6 +262,18 @@ fn kill(call: &mut Call<'_>, pid: i32, number: u32) -> SysResult<()> {
     if call.task.killed() { Err(Errno::Intr.into()) } else { Ok(()) }
 }
 
+fn set_disposition(call: &mut Call<'_>, number: u32, to: u32, out: u32) -> SysResult<()> {
+    call.memory.check(out, 4)?;
+    let number = u8::try_from(number).map_err(|_| Errno::Inval)?;
+    let ignore = match to {
+        0 => false,
+        1 => true,
+        _ => return Err(Errno::Inval.into()),
+    };
+    let before = signal::set_disposition(call.task, number, ignore)?;
+    Ok(call.memory.write_u32(out, before.into())?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,7 +320,11 @@ mod tests {
         assert_eq!(program(&Memory::new(&mut bytes), 0, 47).err(), Some(Errno::Inval));
         assert_eq!(program(&Memory::new(&mut bytes), 1, PROGRAM_BYTES).err(), Some(Errno::Fault));
         assert_eq!(program(&Memory::new(&mut bytes), u32::MAX, PROGRAM_BYTES).err(), Some(Errno::Fault));
-        assert_eq!(decode([48, 0, 48, 2, 0, 0, 0, 0, 0, 0, 0, 0], b"ab").err(), Some(Errno::Inval), "no NUL at the end");
+        assert_eq!(
+            decode([48, 0, 48, 2, 0, 0, 0, 0, 0, 0, 0, 0], b"ab").err(),
+            Some(Errno::Inval),
+            "no NUL at the end"
+        );
     }
 
     #[test]

@@ -66,15 +66,18 @@ impl Images {
         Self { by_identity: Mutex::new(Recent::new(IMAGES_MAX)), by_hash: Mutex::new(Recent::new(IMAGES_MAX)) }
     }
 
-    /// The code of an image: a look-up for a file that was loaded before, a hash for one with the same bytes, else from the cache or the compiler.
+    /// The code of a file that was loaded before.
+    pub(super) fn recall(&self, identity: &ImageIdentity) -> Option<Arc<Code>> {
+        self.by_identity.lock().get(identity).cloned()
+    }
+
+    /// The code of an image that is not known by its file: a hash for one with the same bytes, else from the cache or the compiler.
     pub(super) fn load(&self, shared: &Shared, image: &Image) -> Result<Arc<Code>, LoadError> {
-        if let Some(code) = self.by_identity.lock().get(&image.identity) {
-            return Ok(code.clone());
-        }
         let bytes: &[u8] = (*image.content.bytes).as_ref();
         let hash = image.content.blake3.unwrap_or_else(|| *blake3::hash(bytes).as_bytes());
         let slot = self.by_hash.lock().get_or_insert_with(hash, Slot::default).clone();
-        let mut slot = slot.lock();
+        // Somebody else may be compiling it: that takes long.
+        let mut slot = slot.try_lock().unwrap_or_else(|| blocking(|| slot.lock()));
         let code = match &*slot {
             Some(code) => code.clone(),
             None => {
@@ -202,7 +205,9 @@ fn compile(
                     return Ok(machine);
                 }
             }
-            Err(error) => tracing::warn!(%error, "compiled code could not be kept: it will be compiled again next time"),
+            Err(error) => {
+                tracing::warn!(%error, "compiled code could not be kept: it will be compiled again next time")
+            }
         }
     }
     // SAFETY: the bytes come from this engine's own compiler.
@@ -224,7 +229,8 @@ fn check_exports(machine: &Machine) -> Result<(), String> {
         Some(ExternType::Func(start)) if start.params().len() == 0 && start.results().len() == 0 => Ok(()),
         Some(_) => Err("its '_start' is no function without parameters and results".into()),
         None if module.get_export("_initialize").is_some() => {
-            Err("it is a WASI reactor (it exports '_initialize'): a library to be called, not a program to be run".into())
+            Err("it is a WASI reactor (it exports '_initialize'): a library to be called, not a program to be run"
+                .into())
         }
         None => Err("it is no program: it exports no '_start' function".into()),
     }
@@ -264,11 +270,16 @@ fn off_fiber<T: Send>(work: impl FnOnce() -> Result<T, LoadError> + Send) -> Res
             })
         })
     };
+    blocking(run)
+}
+
+/// Does what takes long on the caller's thread, while others of the runtime's tasks go on elsewhere.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
     match tokio::runtime::Handle::try_current() {
         Ok(handle) if handle.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread => {
-            tokio::task::block_in_place(run)
+            tokio::task::block_in_place(work)
         }
-        _ => run(),
+        _ => work(),
     }
 }
 

@@ -10,7 +10,7 @@
 //! ```
 //! Host functions decode, call `syscall`, and encode; they hold no state of their own.
 
-mod cache;
+pub(crate) mod cache;
 mod call;
 mod component;
 mod core_abi;
@@ -34,7 +34,7 @@ use image::Images;
 use process::WasmProgram;
 use wasmtime::Engine;
 
-use crate::process::{Executor, Image, ImageHead, LoadError, Program};
+use crate::process::{Executor, Image, ImageHead, ImageIdentity, LoadError, Program};
 
 /// How WebAssembly is run.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +89,11 @@ impl Executor for WasmExecutor {
 
     fn accepts(&self, head: ImageHead<'_>) -> bool {
         head.interpreter.is_none() && head.bytes.starts_with(image::MAGIC)
+    }
+
+    fn recall(&self, identity: &ImageIdentity) -> Option<Box<dyn Program>> {
+        let code = self.shared.images.recall(identity)?;
+        Some(Box::new(WasmProgram { shared: self.shared.clone(), code }))
     }
 
     fn load(&self, image: &Image) -> Result<Box<dyn Program>, LoadError> {

@@ -12,6 +12,7 @@ mod poll;
 mod spool;
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::os::fd::RawFd;
@@ -20,6 +21,8 @@ use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+
+use tokio::task::Id;
 
 pub use poll::{Interest, ready, wait_ready};
 pub use spool::{drain, write};
@@ -37,6 +40,20 @@ struct Notes {
 
 thread_local! {
     static NOTES: RefCell<Notes> = RefCell::default();
+    static STARTED: RefCell<HashMap<Id, u32>> = RefCell::default();
+}
+
+/// Remembers that the running task started the child `pid`.
+pub fn note_child(pid: u32) {
+    if let Some(task) = tokio::task::try_id() {
+        STARTED.with_borrow_mut(|started| started.insert(task, pid));
+    }
+}
+
+/// The last child that `task` started.
+#[must_use]
+pub fn child_of(task: Id) -> Option<u32> {
+    STARTED.with_borrow(|started| started.get(&task).copied())
 }
 
 /// Resolves when `fd` is ready: at once when it is now.
@@ -113,15 +130,13 @@ fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
     child.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether other tasks of the runtime exist, besides the one that runs, so that blocking in the kernel could block
-/// something else in this process too.
+/// Whether anything else of this process could run while this waits, so that blocking in the kernel could block what is
+/// waited for. A task is never alone: the future given to `block_on` is there too.
 #[must_use]
 pub fn others_alive() -> bool {
-    let own = usize::from(tokio::task::try_id().is_some());
-    // A task's own handle counts; the future given to `block_on` is no task, and is the other one for every task.
-    tokio::runtime::Handle::try_current()
-        .is_ok_and(|handle| handle.metrics().num_alive_tasks() > own)
+    tokio::task::try_id().is_some()
         || spool::pending()
+        || tokio::runtime::Handle::try_current().is_ok_and(|handle| handle.metrics().num_alive_tasks() > 0)
 }
 
 /// Waits for the first of everything noted and wakes whoever noted it. For `Builder::on_thread_park`.
@@ -162,10 +177,7 @@ fn wait_for_first(notes: Notes) {
             spool::flush_ready();
         }
         let deadline_passed = deadline == Some(Duration::ZERO);
-        let child_ended = notes
-            .children
-            .iter()
-            .any(|(child, _)| !matches!(lock(child).try_wait(), Ok(None)));
+        let child_ended = notes.children.iter().any(|(child, _)| !matches!(lock(child).try_wait(), Ok(None)));
         if any_ready || deadline_passed || child_ended {
             break;
         }
@@ -174,5 +186,4 @@ fn wait_for_first(notes: Notes) {
     let wakers = notes.descriptors.into_iter().map(|(_, _, waker)| waker);
     let wakers = wakers.chain(notes.children.into_iter().map(|(_, waker)| waker));
     wakers.chain(notes.deadlines.into_iter().map(|(_, waker)| waker)).for_each(Waker::wake);
-    spool::wake();
 }

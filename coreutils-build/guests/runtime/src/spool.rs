@@ -11,8 +11,8 @@ use std::task::{Poll, Waker};
 
 use tokio::task::Id;
 
-use crate::poll::PIPE_BUF;
-use crate::{Interest, ready};
+use crate::Interest;
+use crate::poll::{PIPE_BUF, writable};
 
 struct Leftover {
     /// The task that wrote it; `None` is the future given to `block_on`.
@@ -20,6 +20,17 @@ struct Leftover {
     pipe: io::PipeWriter,
     bytes: Vec<u8>,
     written: usize,
+}
+
+impl Leftover {
+    /// Writes what the pipe takes now; whether that was all.
+    fn flush(&mut self) -> io::Result<bool> {
+        while self.written < self.bytes.len() && writable(self.pipe.as_raw_fd())? {
+            let end = self.bytes.len().min(self.written + PIPE_BUF);
+            self.written += self.pipe.write(&self.bytes[self.written..end])?;
+        }
+        Ok(self.written == self.bytes.len())
+    }
 }
 
 #[derive(Default)]
@@ -46,7 +57,7 @@ pub fn write(pipe: &mut io::PipeWriter, buf: &[u8]) -> io::Result<usize> {
             }
         }
         let mut written = 0;
-        while written < buf.len() && ready(pipe.as_raw_fd(), Interest::Write) {
+        while written < buf.len() && writable(pipe.as_raw_fd())? {
             let end = buf.len().min(written + PIPE_BUF);
             written += pipe.write(&buf[written..end])?;
         }
@@ -62,7 +73,9 @@ pub fn write(pipe: &mut io::PipeWriter, buf: &[u8]) -> io::Result<usize> {
 pub async fn drain() {
     let task = tokio::task::try_id();
     poll_fn(|cx| {
-        flush_ready();
+        if pending() {
+            flush_ready();
+        }
         SPOOL.with_borrow_mut(|spool| {
             if spool.leftovers.iter().all(|leftover| leftover.task != task) {
                 return Poll::Ready(());
@@ -86,24 +99,15 @@ pub(crate) fn watch(watched: &mut Vec<(RawFd, Interest)>) {
     });
 }
 
-/// Writes what the pipes take now. What nobody will read is dropped, as a pipe without a reader would.
+/// Writes what the pipes take now, and wakes the tasks that waited for it. What nobody will read is dropped, as a pipe
+/// without a reader would.
 pub(crate) fn flush_ready() {
-    SPOOL.with_borrow_mut(|spool| {
-        spool.leftovers.retain_mut(|kept| {
-            while kept.written < kept.bytes.len() && ready(kept.pipe.as_raw_fd(), Interest::Write) {
-                let end = kept.bytes.len().min(kept.written + PIPE_BUF);
-                match kept.pipe.write(&kept.bytes[kept.written..end]) {
-                    Ok(written) => kept.written += written,
-                    Err(_) => return false,
-                }
-            }
-            kept.written < kept.bytes.len()
-        });
+    let wakers = SPOOL.with_borrow_mut(|spool| {
+        let before = spool.leftovers.len();
+        spool.leftovers.retain_mut(|kept| kept.flush().is_ok_and(|all| !all));
+        // Whoever waits looks again whether it was its own.
+        let any_gone = spool.leftovers.len() < before;
+        if any_gone { std::mem::take(&mut spool.wakers) } else { Vec::new() }
     });
-}
-
-/// Wakes the tasks that wait for their leftovers.
-pub(crate) fn wake() {
-    let wakers = SPOOL.with_borrow_mut(|spool| std::mem::take(&mut spool.wakers));
     wakers.into_iter().for_each(Waker::wake);
 }

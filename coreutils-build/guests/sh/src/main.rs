@@ -15,11 +15,31 @@ use brush_parser::ParseError;
 
 use options::{Options, Source};
 
-type Shell = brush_core::Shell;
+type Extensions = brush_core::extensions::ShellExtensionsImpl<Errors>;
+type Shell = brush_core::Shell<Extensions>;
+
+/// Errors carry the shell's name, as every shell's do.
+#[derive(Clone, Default)]
+struct Errors;
+
+impl brush_core::extensions::ErrorFormatter for Errors {
+    fn format_error(
+        &self,
+        error: &brush_core::error::Error,
+        shell: &brush_core::Shell<impl brush_core::ShellExtensions>,
+    ) -> String {
+        let name = shell.current_shell_name().map_or_else(|| "sh".to_owned(), |name| name.to_string());
+        match error.kind() {
+            brush_core::ErrorKind::CommandNotFound(command) => format!("{name}: {command}: command not found\n"),
+            _ => format!("{name}: {error:#}\n"),
+        }
+    }
+}
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn main() -> ExitCode {
+    ignore_broken_pipes();
     let options = match options::parse(std::env::args_os().map(|arg| arg.to_string_lossy().into_owned())) {
         Ok(options) => options,
         Err(options::Stop::Help) => {
@@ -49,6 +69,20 @@ fn main() -> ExitCode {
     std::process::exit(i32::from(code));
 }
 
+/// A builtin that writes to a pipe without readers fails; the shell itself lives on.
+fn ignore_broken_pipes() {
+    const SIGPIPE: u32 = 13;
+    const IGNORE: u32 = 1;
+    #[link(wasm_import_module = "eyot:kernel/signal@0.1.0")]
+    unsafe extern "C" {
+        #[link_name = "set-disposition"]
+        fn set_disposition(signal: u32, to: u32, before: *mut u32) -> u32;
+    }
+    let mut before = 0;
+    // SAFETY: the call writes four bytes to `before`, which lives across it. (It cannot fail for SIGPIPE.)
+    unsafe { set_disposition(SIGPIPE, IGNORE, &mut before) };
+}
+
 async fn run(options: Options) -> u8 {
     let code = match start(options).await {
         Ok(code) => code,
@@ -63,8 +97,10 @@ async fn run(options: Options) -> u8 {
 
 async fn start(options: Options) -> Result<u8, brush_core::Error> {
     let interactive = options.interactive
-        || (matches!(options.source, Source::Stdin) && std::io::stdin().is_terminal() && std::io::stderr().is_terminal());
-    let mut shell = Shell::builder()
+        || (matches!(options.source, Source::Stdin)
+            && std::io::stdin().is_terminal()
+            && std::io::stderr().is_terminal());
+    let mut shell = brush_core::Shell::builder_with_extensions::<Extensions>()
         .enable_options(options.enabled)
         .disable_options(options.disabled)
         .enable_shopt_options(options.shopt_enabled)

@@ -24,6 +24,12 @@ pub struct Meta {
     pub modified: Timestamp,
 }
 
+impl Default for Meta {
+    fn default() -> Self {
+        Self::file()
+    }
+}
+
 impl Meta {
     /// Mode 0644, owned by root, of 1970: the same input makes the same image.
     pub const fn file() -> Self {

@@ -13,14 +13,7 @@ const HEAD_BYTES: usize = 24;
 const BATCH_ENTRIES_MAX: usize = 512;
 
 /// Fills the buffer with entries; the last one is cut off where the buffer ends, which tells the program that there is more.
-pub(super) fn readdir(
-    call: &mut Call<'_>,
-    fd: u32,
-    buffer: u32,
-    length: u32,
-    cookie: u64,
-    out: u32,
-) -> SysResult<()> {
+pub(super) fn readdir(call: &mut Call<'_>, fd: u32, buffer: u32, length: u32, cookie: u64, out: u32) -> SysResult<()> {
     call.memory.check(out, 4)?;
     let room = call.memory.slice_mut(buffer, length)?;
     let mut used = 0;

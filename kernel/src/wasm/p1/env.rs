@@ -39,7 +39,12 @@ pub(super) fn environ_get(call: &mut Call<'_>, pointers: u32, bytes: u32) -> Sys
     strings_out(&mut call.memory, strings, pointers, bytes)
 }
 
-fn sizes(memory: &mut Memory<'_>, lengths: impl Iterator<Item = usize>, count_out: u32, size_out: u32) -> SysResult<()> {
+fn sizes(
+    memory: &mut Memory<'_>,
+    lengths: impl Iterator<Item = usize>,
+    count_out: u32,
+    size_out: u32,
+) -> SysResult<()> {
     let (count, size) = lengths.fold((0_usize, 0_usize), |(count, size), length| (count + 1, size + length + 1));
     memory.check(size_out, 4)?;
     memory.write_u32(count_out, u32::try_from(count).map_err(|_| Errno::Overflow)?)?;
@@ -74,9 +79,7 @@ pub(super) fn clock_res_get(call: &mut Call<'_>, id: u32, out: u32) -> SysResult
 
 pub(super) fn clock_time_get(call: &mut Call<'_>, id: u32, _precision: u64, out: u32) -> SysResult<()> {
     let time = match id {
-        CLOCK_REALTIME => {
-            u64::try_from(syscall::clock::realtime(call.task).as_nanos()).map_err(|_| Errno::Overflow)?
-        }
+        CLOCK_REALTIME => u64::try_from(syscall::clock::realtime(call.task).as_nanos()).map_err(|_| Errno::Overflow)?,
         CLOCK_MONOTONIC => syscall::clock::monotonic(call.task),
         _ => return Err(Errno::Inval.into()),
     };

@@ -4,7 +4,7 @@ use super::super::call::{Call, Memory};
 use super::rights;
 use crate::Errno;
 use crate::backend::{NodeKind, Timestamp};
-use crate::process::{FdFlags, OpenFile, StatusFlags, Task};
+use crate::process::{FdFlags, StatusFlags, Task};
 use crate::syscall::descriptor;
 use crate::syscall::types::{DescriptorFlags, FileStatus, NewTime, Whence};
 use crate::wait::SysResult;
@@ -24,15 +24,15 @@ const FDSTAT_BYTES: usize = 24;
 /// The name of the one directory that a program starts with.
 const PREOPEN_NAME: &[u8] = b"/";
 
-/// A file for a call that WASI's directories do not have. Errors: `EBADF` for them.
-fn not_a_directory(task: &Task, fd: u32) -> Result<std::sync::Arc<OpenFile>, Errno> {
-    let file = task.file(fd)?;
-    if rights::kind(&file) == NodeKind::Directory { Err(Errno::Badf) } else { Ok(file) }
+/// For calls that WASI's directories do not have. Answers what it is. Errors: `EBADF` for a directory.
+fn not_a_directory(task: &Task, fd: u32) -> Result<NodeKind, Errno> {
+    let fds = task.fds();
+    let kind = rights::kind(&fds.get(fd)?.file);
+    if kind == NodeKind::Directory { Err(Errno::Badf) } else { Ok(kind) }
 }
 
 pub(super) fn advise(call: &mut Call<'_>, fd: u32, offset: u64, length: u64, advice: u32) -> SysResult<()> {
-    let file = not_a_directory(call.task, fd)?;
-    if rights::kind(&file) == NodeKind::Fifo {
+    if not_a_directory(call.task, fd)? == NodeKind::Fifo {
         return Err(Errno::Spipe.into());
     }
     if advice > ADVICE_MAX || offset.checked_add(length).is_none() {

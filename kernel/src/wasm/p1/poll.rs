@@ -146,7 +146,8 @@ impl Poll {
         let ready = descriptor::poll(task, &self.requests, deadline_ns)?;
         let now = clock::monotonic(task);
         let event = |subscription: &Subscription| {
-            let mut event = Event { user_data: subscription.user_data, error: 0, kind: subscription.kind, bytes: 0, flags: 0 };
+            let mut event =
+                Event { user_data: subscription.user_data, error: 0, kind: subscription.kind, bytes: 0, flags: 0 };
             match subscription.subject {
                 Subject::Wrong(errno) => event.error = errno.wasi(),
                 Subject::Clock(deadline_ns) if now < deadline_ns => return None,

@@ -2,6 +2,7 @@
 
 use wasmtime::component::Resource;
 
+use super::RESOURCE_FD_MIN;
 use super::bindings::wasi::wasi::filesystem::{preopens, types};
 use super::bindings::wasi::wasi::io::error::Error as IoError;
 use super::bindings::wasi::wasi::io::streams::{InputStream, OutputStream};
@@ -9,7 +10,6 @@ use super::clocks::datetime;
 use super::directory::DirectoryStream;
 use super::failure::{Failure, done, errno_of, error_code};
 use super::streams::read_buffer;
-use super::RESOURCE_FD_MIN;
 use crate::Errno;
 use crate::backend::{NodeKind, Timestamp};
 use crate::process::{FdFlags, StatusFlags};
@@ -243,14 +243,7 @@ impl types::HostDescriptor for Guest {
         done(fs::set_times(&self.task, Some(fd.rep()), &path, path_flags(flags), accessed, modified))
     }
 
-    fn link_at(
-        &mut self,
-        fd: Fd,
-        flags: types::PathFlags,
-        path: String,
-        new_fd: Fd,
-        new_path: String,
-    ) -> FsResult<()> {
+    fn link_at(&mut self, fd: Fd, flags: types::PathFlags, path: String, new_fd: Fd, new_path: String) -> FsResult<()> {
         done(fs::link(&self.task, Some(fd.rep()), &path, path_flags(flags), Some(new_fd.rep()), &new_path))
     }
 

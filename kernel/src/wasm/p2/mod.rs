@@ -105,7 +105,13 @@ fn compatible(name: &str) -> (&str, &str) {
     if version.contains('-') {
         return (interface, version);
     }
-    let parts = if version.starts_with("0.0.") { 3 } else if version.starts_with("0.") { 2 } else { 1 };
+    let parts = if version.starts_with("0.0.") {
+        3
+    } else if version.starts_with("0.") {
+        2
+    } else {
+        1
+    };
     let end = version.match_indices('.').nth(parts - 1).map_or(version.len(), |(end, _)| end);
     (interface, &version[..end])
 }

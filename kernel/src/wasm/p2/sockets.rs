@@ -2,11 +2,11 @@
 
 use wasmtime::component::Resource;
 
+use super::bindings::wasi::wasi::io::streams::{InputStream, OutputStream};
 use super::bindings::wasi::wasi::sockets::network::{IpAddress, IpAddressFamily, IpSocketAddress, Network};
 use super::bindings::wasi::wasi::sockets::{
     instance_network, ip_name_lookup, network, tcp, tcp_create_socket, udp, udp_create_socket,
 };
-use super::bindings::wasi::wasi::io::streams::{InputStream, OutputStream};
 use super::failure::NoSockets;
 use super::poll::Pollable;
 use crate::wasm::process::Guest;

@@ -177,7 +177,11 @@ impl streams::HostOutputStream for Guest {
         write_zeros(self.task(), stream.rep(), length).await
     }
 
-    async fn blocking_write_zeroes_and_flush(&mut self, stream: Resource<OutputStream>, length: u64) -> StreamResult<()> {
+    async fn blocking_write_zeroes_and_flush(
+        &mut self,
+        stream: Resource<OutputStream>,
+        length: u64,
+    ) -> StreamResult<()> {
         check_length(length, WRITE_AND_FLUSH_BYTES_MAX as u64, "blocking-write-zeroes-and-flush")?;
         write_zeros(self.task(), stream.rep(), length).await
     }

@@ -101,6 +101,8 @@ fn compiled_code_is_kept_and_a_damaged_entry_is_made_anew() {
     run();
     assert_eq!(modified(), first, "the second executor compiled nothing");
     for damage in [&whole[..whole.len() / 2], &[0; 100][..], b""] {
+        // A new file under the name: the old one may still be mapped by a program that is just ending.
+        std::fs::remove_file(&entry).unwrap();
         std::fs::write(&entry, damage).unwrap();
         run();
         assert_eq!(std::fs::read(&entry).unwrap().len(), whole.len(), "made anew");

@@ -5,6 +5,8 @@
 //! - `(expect N (call ...))` ends the program with an exit code that names the line when the answer is not N;
 //! - `(expect32 ADDRESS N)` and `(expect64 ADDRESS N)` do so for numbers in memory;
 //! - `(iov ADDRESS POINTER LENGTH)` stores a piece of a vector.
+//!
+//! `$store_pair` stores two numbers, such as those of a text.
 
 mod descriptors;
 mod hostile;
@@ -96,12 +98,14 @@ pub(super) fn program(body: &str) -> (Vec<u8>, Vec<String>) {
     let mut text = String::from("(module\n");
     for (module, name, parameters) in IMPORTS {
         let types: Vec<_> = parameters.chars().map(|c| if c == 'I' { "i64" } else { "i32" }).collect();
-        writeln!(text, "(import \"{module}\" \"{name}\" (func ${name} (param {}) (result i32)))", types.join(" ")).unwrap();
+        writeln!(text, "(import \"{module}\" \"{name}\" (func ${name} (param {}) (result i32)))", types.join(" "))
+            .unwrap();
     }
     text.push_str("(import \"wasi_snapshot_preview1\" \"proc_exit\" (func $proc_exit (param i32)))\n");
     text.push_str("(memory (export \"memory\") 4)\n");
     text.push_str("(func $expect (param i32 i32 i32) (if (i32.ne (local.get 1) (local.get 2)) (then (call $proc_exit (local.get 0)))))\n");
     text.push_str("(func $expect_long (param i32 i64 i64) (if (i64.ne (local.get 1) (local.get 2)) (then (call $proc_exit (local.get 0)))))\n");
+    text.push_str("(func $store_pair (param i32 i32 i32) (i32.store (local.get 0) (local.get 1)) (i32.store offset=4 (local.get 0) (local.get 2)))\n");
     let mut checks = vec![String::new()];
     let mut data = String::new();
     let body = expand(body, &mut checks, &mut data);

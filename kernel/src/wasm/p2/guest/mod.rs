@@ -42,6 +42,12 @@ impl random::Host for Guest {
 }
 
 impl signal::Host for Guest {
+    fn set_disposition(&mut self, number: u8, to: signal::Disposition) -> Result<signal::Disposition, Failure> {
+        let ignore = to == signal::Disposition::Ignore;
+        let before = done(syscall::signal::set_disposition(&self.task, number, ignore))?;
+        Ok(if before { signal::Disposition::Ignore } else { signal::Disposition::Default })
+    }
+
     fn kill(&mut self, target: i32, signal: u8) -> Result<(), Failure> {
         unless_killed(&self.task, done(syscall::signal::kill(&self.task, target, signal)))
     }

@@ -2,8 +2,8 @@
 
 use super::super::bindings::wasi::wasi::clocks::wall_clock::Datetime;
 use super::super::bindings::wasi::wasi::filesystem::types::{
-    self, Descriptor, DescriptorFlags, DescriptorType, Host as _, HostDescriptor, HostDirectoryEntryStream, NewTimestamp,
-    OpenFlags, PathFlags,
+    self, Descriptor, DescriptorFlags, DescriptorType, Host as _, HostDescriptor, HostDirectoryEntryStream,
+    NewTimestamp, OpenFlags, PathFlags,
 };
 use super::super::failure::{error_code, kernel_errno};
 use super::*;

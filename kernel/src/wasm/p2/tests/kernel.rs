@@ -167,11 +167,8 @@ fn clocks_randomness_and_terminals() {
 fn polls_and_signals() {
     let mut stage = stage();
     let request = |fd, interest| descriptor::PollRequest { fd, interest };
-    let requests = vec![
-        request(0, Readiness::READABLE),
-        request(1, Readiness::WRITABLE),
-        request(99, Readiness::READABLE),
-    ];
+    let requests =
+        vec![request(0, Readiness::READABLE), request(1, Readiness::WRITABLE), request(99, Readiness::READABLE)];
     let ready = call(block(descriptor::Host::poll(&mut stage.guest, requests, None)));
     assert_eq!(ready, [Readiness::empty(), Readiness::WRITABLE, Readiness::ERROR]);
     let late = call(block(descriptor::Host::poll(&mut stage.guest, vec![request(0, Readiness::READABLE)], Some(0))));

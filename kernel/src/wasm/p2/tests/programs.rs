@@ -162,7 +162,8 @@ fn hostile_lists_and_resources_do_not_reach_the_host() {
     let twice = "(func $run (result i32) (local $o i32) (local.set $o (call $get_stdout))
         (call $drop_output (local.get $o)) (call $drop_output (local.get $o)) (i32.const 0))";
     assert!(matches!(status_of(twice), ExitStatus::Signaled(_)));
-    let wrong_kind = "(func $run (result i32) (call $read (call $get_stdout) (i64.const 1) (i32.const 0)) (i32.const 0))";
+    let wrong_kind =
+        "(func $run (result i32) (call $read (call $get_stdout) (i64.const 1) (i32.const 0)) (i32.const 0))";
     assert!(matches!(status_of(wrong_kind), ExitStatus::Signaled(_)));
     let endless = "(func $run (result i32) (loop $l (drop (call $sleep (i64.const 1))) (br $l)) unreachable)";
     assert!(matches!(status_of(endless), ExitStatus::Signaled(_)));
@@ -187,11 +188,15 @@ fn imports_that_nobody_provides_are_named() {
         (import "wasi:http/types@0.2.0" (instance))
         (import "wasi:io/poll@0.2.1" (instance)))"#;
     let message = refused(&wat::parse_str(text).unwrap()).message;
-    assert!(message.contains("it imports 'foo:bar/baz@1.0.0', 'wasi:http/types@0.2.0', which nothing here provides"), "{message}");
+    assert!(
+        message.contains("it imports 'foo:bar/baz@1.0.0', 'wasi:http/types@0.2.0', which nothing here provides"),
+        "{message}"
+    );
     let function = r#"(component (import "wasi:random/random@0.2.12" (instance (export "dice" (func (result u32))))))"#;
     let message = refused(&wat::parse_str(with_run(function)).unwrap()).message;
     assert!(message.contains("does not fit") && message.contains("dice"), "{message}");
-    let signature = r#"(component (import "wasi:random/random@0.2.12" (instance (export "get-random-u64" (func (result u32))))))"#;
+    let signature =
+        r#"(component (import "wasi:random/random@0.2.12" (instance (export "get-random-u64" (func (result u32))))))"#;
     let message = refused(&wat::parse_str(with_run(signature)).unwrap()).message;
     assert!(message.contains("get-random-u64"), "{message}");
 }
@@ -239,7 +244,8 @@ fn a_component_is_compiled_once_and_found_again() {
         output(&vm, &binary, b"")
     };
     assert_eq!(run().stdout, b"hello\n");
-    let entries = || std::fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().metadata().unwrap().modified().unwrap());
+    let entries =
+        || std::fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().metadata().unwrap().modified().unwrap());
     let first: Vec<_> = entries().collect();
     assert_eq!(first.len(), 1);
     assert_eq!(run().stdout, b"hello\n");
@@ -249,7 +255,11 @@ fn a_component_is_compiled_once_and_found_again() {
 #[test]
 fn many_components_run_at_once() {
     let vm = vm();
-    install(&vm, "/bin/program", &program("(func $run (result i32) (call $block (call $sleep (i64.const 200000000))) (i32.const 0))"));
+    install(
+        &vm,
+        "/bin/program",
+        &program("(func $run (result i32) (call $block (call $sleep (i64.const 200000000))) (i32.const 0))"),
+    );
     let begun = Instant::now();
     let all: Vec<_> = (0..150).map(|_| vm.command("program").spawn().unwrap()).collect();
     for process in all {

@@ -160,7 +160,11 @@ fn streams_on_a_file_have_positions_of_their_own() {
         ok(block(stage.guest.blocking_write_and_flush(lend(stream), text.into())));
     }
     assert_eq!(stage.vm.read_file("/f").unwrap(), b"01234567ABCDxyz");
-    assert_eq!(HostDescriptor::read(&mut stage.guest, lend(&file), 3, 0).unwrap().0, b"012", "the descriptor itself has no position");
+    assert_eq!(
+        HostDescriptor::read(&mut stage.guest, lend(&file), 3, 0).unwrap().0,
+        b"012",
+        "the descriptor itself has no position"
+    );
 }
 
 #[test]
@@ -214,13 +218,8 @@ fn pipes_and_devices_have_streams_too() {
     let from = stage.guest.read_via_stream(lend(&zero), 77).unwrap();
     assert_eq!(ok(HostInputStream::read(&mut stage.guest, lend(&from), 4)), [0; 4]);
     assert!(matches!(stage.guest.task.file(from.rep()).unwrap().object(), Object::Device(_)));
-    let proc = stage.guest.open_at(
-        root,
-        PathFlags::empty(),
-        "proc/uptime".into(),
-        OpenFlags::empty(),
-        DescriptorFlags::READ,
-    );
+    let proc =
+        stage.guest.open_at(root, PathFlags::empty(), "proc/uptime".into(), OpenFlags::empty(), DescriptorFlags::READ);
     let proc = proc.unwrap();
     let all = HostDescriptor::read(&mut stage.guest, lend(&proc), 100, 0).unwrap().0;
     let from = stage.guest.read_via_stream(lend(&proc), 2).unwrap();

@@ -39,5 +39,6 @@ impl Child {
 
 pub(crate) fn spawn(mut command: std::process::Command) -> std::io::Result<Child> {
     let child = command.spawn()?;
+    eyot_guest::note_child(child.id());
     Ok(Child { pid: child.id(), inner: Arc::new(Mutex::new(child)) })
 }

@@ -1,0 +1,21 @@
+// CommonJS: files, directories, packages, json, cycles, caches, errors.
+const fs = require('fs'), path = require('path'), os = require('os');
+const d = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'mod-')));
+const w = (n, t) => { fs.mkdirSync(path.dirname(path.join(d, n)), { recursive: true }); fs.writeFileSync(path.join(d, n), t); };
+const clean = (s) => String(s).split(d).join('DIR');
+w('a.js', 'exports.name = "a"; exports.b = require("./b"); exports.file = __filename; exports.dir = __dirname; exports.main = require.main === module;');
+w('b.js', 'exports.name = "b"; exports.a = require("./a").name;');
+w('data.json', '{"x": [1, 2]}'); w('bad.json', '{"x": ');
+w('dir/index.js', 'module.exports = "index of dir";');
+w('node_modules/pkg/package.json', '{"name":"pkg","main":"lib/main.js"}'); w('node_modules/pkg/lib/main.js', 'module.exports = "pkg main";');
+w('node_modules/exp/package.json', '{"name":"exp","exports":{".":{"require":"./c.cjs","default":"./d.js"},"./sub":"./s.js"}}');
+w('node_modules/exp/c.cjs', 'module.exports = "exp cjs";'); w('node_modules/exp/s.js', 'module.exports = "exp sub";');
+w('node_modules/@s/p/index.js', 'module.exports = "scoped";');
+w('syntax.js', 'let a = 1;\nlet a = 2;'); w('throws.js', 'throw new TypeError("from module")'); w('p/package.json', '{'); w('p/x.js', 'module.exports = 1');
+const r = require('module').createRequire(path.join(d, 'x.js'));
+const attempt = (n) => { try { console.log(n, clean(JSON.stringify(r(n)))); } catch (e) { console.log(n, e.name, e.code, clean(e.message)); } };
+['./a', './b.js', './data', './bad.json', './dir', 'pkg', 'exp', 'exp/sub', 'exp/none', '@s/p', './none', 'none', './syntax', './throws', 'fs', 'node:path', 'node:nope', '', './p/x.js'].forEach(attempt);
+console.log(clean(r.resolve('./a')), r('./a') === r('./a.js'), Object.keys(r.cache).filter((k) => k.startsWith(d)).map(clean).length);
+console.log(typeof module.children, module.id, path.basename(module.filename), require.main === module, module.paths[0].endsWith('node_modules'));
+console.log(this === module.exports, typeof require.extensions['.js'], new (require('vm').Script)('1 + 2').runInThisContext(), eval('1+1'), new Function('return 3')());
+fs.rmSync(d, { recursive: true });

@@ -1,0 +1,106 @@
+//! Where component backends run: an engine of their own and the code cache.
+
+use std::path::PathBuf;
+
+use wasmtime::component::Component;
+use wasmtime::{Config, Engine};
+
+use super::{PluginConfig, PluginError, PluginFilesystem};
+use crate::wasm::cache::{CodeCache, Unusable};
+
+/// Starts component backends. One serves any number of mounts and VMs; each mount has an instance of its own.
+pub struct PluginHost {
+    engine: Engine,
+    cache: Option<CodeCache>,
+}
+
+impl PluginHost {
+    /// A host, with a directory for compiled code that is made when it is not there; one that cannot be used is done without.
+    ///
+    /// # Errors
+    /// When the engine cannot be made.
+    pub fn new(code_cache: Option<PathBuf>) -> Result<Self, PluginError> {
+        let failed = |reason: String| PluginError::Invalid { name: "the plug-in host".into(), reason };
+        let mut config = Config::new();
+        config.epoch_interruption(true);
+        config.wasm_component_model(true);
+        let engine = Engine::new(&config).map_err(|error| failed(format!("{error:#}")))?;
+        let cache = code_cache.and_then(|dir| match CodeCache::open(&dir, &engine) {
+            Ok(cache) => Some(cache),
+            Err(error) => {
+                tracing::warn!(dir = %dir.display(), %error, "no code cache: plug-ins are compiled in every run");
+                None
+            }
+        });
+        Ok(Self { engine, cache })
+    }
+
+    /// Compiles a component, or finds its code in the cache, and starts it.
+    ///
+    /// # Errors
+    /// As [`PluginFilesystem::load`].
+    pub fn load(&self, bytes: &[u8], config: PluginConfig) -> Result<PluginFilesystem, PluginError> {
+        let hash = *blake3::hash(bytes).as_bytes();
+        if let Some(component) = self.cached(&hash) {
+            return PluginFilesystem::start(&component, config);
+        }
+        let invalid =
+            |error: wasmtime::Error| PluginError::Invalid { name: config.name.clone(), reason: format!("{error:#}") };
+        let component = Component::from_binary(&self.engine, bytes).map_err(invalid)?;
+        if let Some(cache) = &self.cache {
+            let stored = component.serialize().map(|code| cache.store(&hash, &code));
+            if !matches!(stored, Ok(Ok(()))) {
+                tracing::warn!(
+                    name = config.name,
+                    "a plug-in's code could not be kept: it will be compiled again next time"
+                );
+            }
+        }
+        PluginFilesystem::start(&component, config)
+    }
+
+    fn cached(&self, hash: &[u8; 32]) -> Option<Component> {
+        let cache = self.cache.as_ref()?;
+        let entry = match cache.load(hash) {
+            Ok(entry) => entry,
+            Err(Unusable::Absent) => return None,
+            Err(Unusable::Broken(reason)) => {
+                tracing::warn!(reason, "a damaged entry of the code cache is made anew");
+                cache.discard(hash);
+                return None;
+            }
+        };
+        // SAFETY: `CodeCache::load` opened a file that only this user can have written, in a directory that only this user can
+        // change, whose name holds this engine's hash, and which is as long as it was when it was written.
+        let component = unsafe { Component::deserialize_file(&self.engine, &entry.path) };
+        component.map_err(|_| cache.discard(hash)).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_component_is_refused_with_its_name() {
+        let host = PluginHost::new(None).unwrap();
+        let error = host.load(b"\0asm", PluginConfig::new("broken.wasm")).err().unwrap();
+        assert!(error.to_string().contains("broken.wasm"), "{error}");
+    }
+
+    #[test]
+    fn code_is_kept_and_damage_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = PluginHost::new(Some(dir.path().to_owned())).unwrap();
+        let bytes = wat::parse_str("(component)").unwrap();
+        // Valid, but no backend: it is compiled and kept before that is found out.
+        assert!(host.load(&bytes, PluginConfig::new("empty.wasm")).is_err());
+        let hash = *blake3::hash(&bytes).as_bytes();
+        assert!(host.cached(&hash).is_some());
+        let file = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+        std::fs::write(file, b"damaged").unwrap();
+        assert!(host.cached(&hash).is_none());
+        assert!(host.load(&bytes, PluginConfig::new("empty.wasm")).is_err());
+        assert!(host.cached(&hash).is_some());
+    }
+}

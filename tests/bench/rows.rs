@@ -1,0 +1,184 @@
+//! The rows: what is measured, how, and against whom.
+
+use std::process::Command;
+
+use crate::Options;
+use crate::guests;
+use crate::stats::{Samples, human};
+use crate::world;
+
+/// One measured row.
+pub struct Row {
+    eyot: Samples,
+    peer: Option<(&'static str, Samples)>,
+    /// The project's target in nanoseconds.
+    target: f64,
+}
+
+type Measure = fn(&Options) -> Result<Row, String>;
+
+/// Every row, in the order of the targets.
+pub const ALL: &[(&str, Measure)] = &[
+    ("create a VM", create_vm),
+    ("new VM to the end of `echo hello`", first_echo),
+    ("`sh -c 'echo hello && ls /'` in a live VM", shell_command),
+    ("`sh -c 'echo hello && ls /'`, whole process", shell_process),
+    ("spawn + exit of `true` (wasm) in a live VM", spawn_true),
+    ("`seq 100000 | sort -n | tail -1` in a live VM", pipeline),
+    ("fd_seek from wasm", seek),
+    ("read 4 KiB of a memory file from wasm", read_4k),
+    ("fs.statSync in JavaScript", stat_sync),
+    ("fs.readFileSync of 1 MiB", read_file_sync),
+    ("empty script, whole process", empty_script),
+];
+
+impl Row {
+    /// The line above the rows.
+    pub fn heading() -> String {
+        format!(
+            "{:<46} {:>6} {:>10} {:>10} {:>10} {:>10}  {:<24} {:>7}",
+            "row", "runs", "p50", "p95", "p99", "target", "peer p50", "ratio"
+        )
+    }
+
+    fn ratio(&self) -> Option<f64> {
+        self.peer.as_ref().map(|(_, peer)| self.eyot.percentile(0.5) / peer.percentile(0.5))
+    }
+
+    /// The row for people.
+    pub fn line(&self, name: &str) -> String {
+        let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|part| human(self.eyot.percentile(part)));
+        let peer =
+            self.peer.as_ref().map_or("-".into(), |(who, peer)| format!("{who} {}", human(peer.percentile(0.5))));
+        let ratio = self.ratio().map_or("-".into(), |ratio| format!("{ratio:.2}"));
+        let (runs, target) = (self.eyot.len(), human(self.target));
+        format!("{name:<46} {runs:>6} {p50:>10} {p95:>10} {p99:>10} {target:>10}  {peer:<24} {ratio:>7}")
+    }
+
+    /// The row for programs; times in nanoseconds.
+    pub fn json(&self, name: &str) -> serde_json::Value {
+        serde_json::json!({
+            "row": name,
+            "runs": self.eyot.len(),
+            "p50_ns": self.eyot.percentile(0.5),
+            "p95_ns": self.eyot.percentile(0.95),
+            "p99_ns": self.eyot.percentile(0.99),
+            "target_ns": self.target,
+            "peer": self.peer.as_ref().map(|(who, _)| *who),
+            "peer_p50_ns": self.peer.as_ref().map(|(_, peer)| peer.percentile(0.5)),
+            "ratio": self.ratio(),
+        })
+    }
+}
+
+fn linux(command: &str, arguments: &[&str]) -> Result<(), String> {
+    let mut process = Command::new(command);
+    process.args(arguments);
+    world::host(process).map(drop)
+}
+
+fn eyot(arguments: &[&str]) -> Result<Vec<u8>, String> {
+    let mut process = Command::new(eyot_tests::binary());
+    process.args(arguments);
+    world::host(process)
+}
+
+fn create_vm(options: &Options) -> Result<Row, String> {
+    let eyot = Samples::time(options.runs(1000), || world::vm().map(drop))?;
+    Ok(Row { eyot, peer: None, target: 0.3e6 })
+}
+
+fn first_echo(options: &Options) -> Result<Row, String> {
+    let eyot = Samples::time(options.runs(200), || world::output(&world::vm()?, "echo", &["hello"]).map(drop))?;
+    let peer = Samples::time(options.runs(200), || linux("echo", &["hello"]))?;
+    Ok(Row { eyot, peer: Some(("Linux process", peer)), target: 2e6 })
+}
+
+const HELLO: [&str; 2] = ["-c", "echo hello && ls /"];
+
+fn shell_command(options: &Options) -> Result<Row, String> {
+    let vm = world::vm()?;
+    let eyot = Samples::time(options.runs(300), || world::output(&vm, "sh", &HELLO).map(drop))?;
+    let peer = Samples::time(options.runs(300), || linux("sh", &HELLO))?;
+    Ok(Row { eyot, peer: Some(("Linux sh", peer)), target: 1.5e6 })
+}
+
+fn shell_process(options: &Options) -> Result<Row, String> {
+    let eyot = Samples::time(options.runs(50), || {
+        let told = eyot(&["sh", "-c", HELLO[1]])?;
+        if told.starts_with(b"hello\nbin\n") { Ok(()) } else { Err(format!("{:?}", String::from_utf8_lossy(&told))) }
+    })?;
+    let peer = Samples::time(options.runs(50), || linux("sh", &HELLO))?;
+    Ok(Row { eyot, peer: Some(("Linux sh", peer)), target: 30e6 })
+}
+
+fn spawn_true(options: &Options) -> Result<Row, String> {
+    let vm = world::vm()?;
+    let eyot = Samples::time(options.runs(2000), || {
+        vm.command("/bin/true").status().map(drop).map_err(|error| error.to_string())
+    })?;
+    let peer = Samples::time(options.runs(500), || linux("true", &[]))?;
+    Ok(Row { eyot, peer: Some(("Linux true", peer)), target: 0.15e6 })
+}
+
+fn pipeline(options: &Options) -> Result<Row, String> {
+    const LINE: [&str; 2] = ["-c", "seq 100000 | sort -n | tail -1"];
+    let vm = world::vm()?;
+    let eyot = Samples::time(options.runs(30), || world::output(&vm, "sh", &LINE).map(drop))?;
+    let peer = Samples::time(options.runs(30), || linux("sh", &LINE))?;
+    Ok(Row { eyot, peer: Some(("Linux sh", peer)), target: 12e6 })
+}
+
+fn in_wasm(options: &Options, body: &str, target: f64) -> Result<Row, String> {
+    let vm = world::vm()?;
+    vm.write_file("/tmp/bench.wasm", &guests::wasm(body)?, 0o755).map_err(|errno| errno.to_string())?;
+    let rounds = u8::try_from(options.runs(100)).unwrap_or(100);
+    let output = vm.command("/tmp/bench.wasm").output_with_input(&[rounds]).map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(format!("{:?}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(Row { eyot: some(guests::samples(&output.stdout), "the guest")?, peer: None, target })
+}
+
+fn seek(options: &Options) -> Result<Row, String> {
+    in_wasm(options, guests::SEEK, 40.0)
+}
+
+fn read_4k(options: &Options) -> Result<Row, String> {
+    in_wasm(options, guests::READ_4K, 500.0)
+}
+
+fn some(samples: Vec<f64>, who: &str) -> Result<Samples, String> {
+    if samples.is_empty() { Err(format!("{who} told no times")) } else { Ok(Samples::of(samples)) }
+}
+
+/// Runs a script in Eyot and in the host's Node, and takes the samples that it prints.
+fn in_both(script: &str, target: f64) -> Result<Row, String> {
+    let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let file = dir.path().join("bench.js");
+    std::fs::write(&file, script).map_err(|error| error.to_string())?;
+    let file = file.to_string_lossy();
+    let ours = some(guests::lines(&eyot(&["run", &file])?), "eyot")?;
+    let mut node = Command::new("node");
+    node.arg(&*file);
+    let peer = some(guests::lines(&world::host(node)?), "node")?;
+    Ok(Row { eyot: ours, peer: Some(("node", peer)), target })
+}
+
+fn stat_sync(_: &Options) -> Result<Row, String> {
+    in_both(guests::STAT_SYNC, 3e3)
+}
+
+fn read_file_sync(_: &Options) -> Result<Row, String> {
+    in_both(guests::READ_FILE_SYNC, 270e3)
+}
+
+fn empty_script(options: &Options) -> Result<Row, String> {
+    let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let file = dir.path().join("empty.js");
+    std::fs::write(&file, "").map_err(|error| error.to_string())?;
+    let file = file.to_string_lossy().into_owned();
+    let ours = Samples::time(options.runs(50), || eyot(&["run", &file]).map(drop))?;
+    let peer = Samples::time(options.runs(50), || linux("node", &[&file]))?;
+    Ok(Row { eyot: ours, peer: Some(("node", peer)), target: 60e6 })
+}
