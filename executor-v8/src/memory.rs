@@ -1,7 +1,8 @@
 //! The memory of a process's buffers: bounded, charged to the VM, and always zeroed.
 //!
-//! V8's own heap has its own limit (`run.rs`). What lies outside of it, the bytes of `ArrayBuffer`s, is counted here: an
-//! allocation that would pass the limit fails, which JavaScript sees as a `RangeError`.
+//! V8's own heap has its own limit (`run.rs`); after each collection its size is charged here. What lies outside of it, the bytes
+//! of `ArrayBuffer`s, is counted here as well: an allocation that would pass the limit fails, which JavaScript sees as a
+//! `RangeError`.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ffi::c_void;
@@ -14,9 +15,23 @@ use parking_lot::Mutex;
 /// Charges are moved in steps of this, so that small buffers don't each go to the accountant.
 const STEP: u64 = 1 << 20;
 
+/// What a new isolate takes before its first collection tells better.
+const HEAP_AT_START: u64 = 8 << 20;
+
 struct State {
+    /// Bytes of buffers.
     used: u64,
-    charge: Option<Charge>,
+    /// Bytes of V8's heap at its last collection.
+    heap: u64,
+    charge: Charge,
+}
+
+impl State {
+    /// Makes the charge stand for what is used, in steps. False, and nothing changed, when the VM has no more to give.
+    fn settle(&mut self) -> bool {
+        let need = self.used.saturating_add(self.heap).next_multiple_of(STEP);
+        need == self.charge.amount() || self.charge.resize(need).is_ok()
+    }
 }
 
 /// The account of one process. Buffers that outlive the isolate keep it alive.
@@ -29,27 +44,26 @@ impl Account {
     fn take(&self, n: u64) -> bool {
         let mut s = self.state.lock();
         let Some(used) = s.used.checked_add(n).filter(|u| *u <= self.max) else { return false };
-        let need = used.next_multiple_of(STEP);
-        if let Some(c) = &mut s.charge
-            && need > c.amount()
-            && c.resize(need).is_err()
-        {
-            return false;
+        let before = std::mem::replace(&mut s.used, used);
+        let fits = s.settle();
+        if !fits {
+            s.used = before;
         }
-        s.used = used;
-        true
+        fits
     }
 
     fn give(&self, n: u64) {
         let mut s = self.state.lock();
         s.used = s.used.saturating_sub(n);
-        let keep = s.used.next_multiple_of(STEP);
-        if let Some(c) = &mut s.charge
-            && keep < c.amount()
-        {
-            // Giving back cannot fail.
-            let _ = c.resize(keep);
-        }
+        // Giving back cannot fail.
+        s.settle();
+    }
+
+    /// Charges V8's heap. False when the VM has no more to give: the process is to end.
+    fn set_heap(&self, bytes: u64) -> bool {
+        let mut s = self.state.lock();
+        s.heap = bytes;
+        s.settle()
     }
 }
 
@@ -59,10 +73,16 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(task: &Task, max: usize) -> Self {
-        let charge = task.accountant().charge(Limit::MemoryBytes, 0).ok();
-        let state = Mutex::new(State { used: 0, charge });
-        Self { account: Arc::new(Account { state, max: max as u64 }) }
+    /// The account of a new process. Errors: `ENOMEM` when the VM has no more to give.
+    pub(crate) fn new(task: &Task, max: usize) -> Result<Self, eyot_kernel::Errno> {
+        let charge = task.accountant().charge(Limit::MemoryBytes, HEAP_AT_START)?;
+        let state = Mutex::new(State { used: 0, heap: HEAP_AT_START, charge });
+        Ok(Self { account: Arc::new(Account { state, max: max as u64 }) })
+    }
+
+    /// Charges V8's heap, whose size is known after a collection. False when the process is to end.
+    pub(crate) fn set_heap(&self, bytes: usize) -> bool {
+        self.account.set_heap(bytes as u64)
     }
 
     pub(crate) fn allocator(&self) -> v8::UniqueRef<v8::Allocator> {

@@ -9,7 +9,7 @@ use crate::shape;
 
 /// A boot that did not reach its end. The text is for people who build Eyot: a guest cannot cause it.
 #[derive(Debug, thiserror::Error)]
-#[error("Node's library does not boot: {0}")]
+#[error("Node's library does not run: {0}")]
 pub struct BootError(pub(crate) String);
 
 const PER_CONTEXT: [&str; 3] =

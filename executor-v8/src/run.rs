@@ -59,6 +59,24 @@ pub(crate) fn listen_for_messages(isolate: &mut v8::OwnedIsolate) {
 struct Guard {
     env: Rc<Env>,
     handle: v8::IsolateHandle,
+    memory: Memory,
+}
+
+/// V8 calls this after each collection: what the heap takes now is charged to the VM.
+unsafe extern "C" fn after_collection(
+    isolate: v8::UnsafeRawIsolatePtr,
+    _kind: v8::GCType,
+    _flags: v8::GCCallbackFlags,
+    data: *mut c_void,
+) {
+    // SAFETY: the data is the `Guard` of this isolate, which outlives it in `run`.
+    let guard = unsafe { &*data.cast::<Guard>() };
+    // SAFETY: V8 passes the isolate that has just collected, on its own thread.
+    let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(isolate) };
+    if !guard.memory.set_heap(isolate.get_heap_statistics().total_heap_size()) {
+        guard.env.out_of_memory.set(true);
+        guard.handle.terminate_execution();
+    }
 }
 
 /// V8 calls this when the heap is nearly full even after collecting. It must answer a limit with room to unwind in, because
@@ -76,7 +94,10 @@ unsafe extern "C" fn near_heap_limit(data: *mut c_void, current: usize, initial:
 pub(crate) fn run(engine: &'static Engine, task: &Arc<Task>, sys: Sys) -> Result<i32, (Sys, BootError)> {
     let limit = task.accountant().max(Limit::MemoryBytesPerProcess);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).clamp(16 << 20, 4 << 30);
-    let memory = Memory::new(task, limit);
+    let memory = match Memory::new(task, limit) {
+        Ok(memory) => memory,
+        Err(e) => return Err((sys, BootError(format!("it cannot start: the VM's memory: {e}")))),
+    };
     let mut env = Env::new(engine.artefact, sys);
     env.code_cache = engine.code_cache;
     let env = Rc::new(env);
@@ -90,8 +111,10 @@ pub(crate) fn run(engine: &'static Engine, task: &Arc<Task>, sys: Sys) -> Result
     }
     let mut isolate = v8::Isolate::new(params);
     let handle = isolate.thread_safe_handle();
-    let guard = Guard { env: Rc::clone(&env), handle: handle.clone() };
-    isolate.add_near_heap_limit_callback(near_heap_limit, (&raw const guard).cast_mut().cast());
+    let guard = Guard { env: Rc::clone(&env), handle: handle.clone(), memory };
+    let data: *mut c_void = (&raw const guard).cast_mut().cast();
+    isolate.add_near_heap_limit_callback(near_heap_limit, data);
+    isolate.add_gc_epilogue_callback(after_collection, data, v8::GCType::kGCTypeAll);
     realm::attach(&mut isolate, Rc::clone(&env));
     install_hooks(&mut isolate);
     listen_for_messages(&mut isolate);
@@ -110,7 +133,6 @@ pub(crate) fn run(engine: &'static Engine, task: &Arc<Task>, sys: Sys) -> Result
     drop(guard);
     let out_of_memory = env.out_of_memory.get();
     let outcome = outcome.map(|code| if out_of_memory { out_of_memory_report(&env, limit) } else { code });
-    drop(memory);
     match outcome {
         Ok(code) => Ok(code),
         Err(e) => match Rc::try_unwrap(env) {

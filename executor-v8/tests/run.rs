@@ -183,6 +183,26 @@ fn heap_exhaustion_ends_the_process() {
 }
 
 #[test]
+fn memory_is_charged_to_the_vm() {
+    let vm = vm!(512 * MIB);
+    let used = |vm: &Vm| vm.usage().into_iter().find(|u| u.limit == Limit::MemoryBytes).map_or(0, |u| u.used);
+    assert_eq!(used(&vm), 0);
+    vm.write_file(
+        "/w/main.js",
+        b"globalThis.b = Buffer.alloc(64 << 20); console.log('up'); setInterval(() => {}, 1e6)",
+        0o755,
+    )
+    .expect("the script");
+    let mut p = start(&vm, "/w/main.js");
+    let mut line = [0; 3];
+    std::io::Read::read_exact(p.stdout.as_mut().expect("a pipe"), &mut line).expect("it runs");
+    assert!(used(&vm) >= 65 * MIB, "{}", used(&vm));
+    p.signal(9);
+    p.wait();
+    assert_eq!(used(&vm), 0, "all is given back");
+}
+
+#[test]
 fn buffers_are_bounded() {
     let vm = vm!(64 * MIB);
     let out = run(

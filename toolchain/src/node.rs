@@ -39,6 +39,8 @@ pub fn artefact(places: &Places, cache: &Cache, step: &Step) -> Result<PathBuf> 
         step.note("extracting");
         let node = package.join("bin/node");
         Run::new(&node)
+            // A plain run: what the user's environment asks of node would end up in the tables.
+            .env_remove("NODE_OPTIONS")
             .arg("--expose-internals")
             .arg(places.root.join(EXTRACT))
             .arg(dir.join(FILE))
