@@ -132,7 +132,7 @@ fn a_write_without_a_reader_is_sigpipe_or_when_ignored_the_end() {
     assert!(error.contains("killed"), "{error}");
     assert_eq!(one.guest.task.fatal_status(), Some(crate::process::ExitStatus::Signaled(signal::PIPE)));
     let mut two = stage();
-    two.guest.task.ignore_signal(signal::PIPE);
+    two.guest.task.ignore_signal(signal::PIPE, true);
     drop(two.process.stdout.take());
     let stream = stdout(&mut two);
     closed(block(two.guest.blocking_write_and_flush(lend(&stream), vec![1])));
