@@ -24,9 +24,9 @@ impl Pollable {
         match self {
             Pollable::Clock(deadline_ns) => clock::monotonic(task) >= deadline_ns,
             // What is not open does not wait.
-            Pollable::Fd(PollRequest { fd, interest }) => task.file(fd).map_or(true, |file| {
-                file.readiness().intersects(interest | Readiness::HANG_UP | Readiness::ERROR)
-            }),
+            Pollable::Fd(PollRequest { fd, interest }) => task
+                .file(fd)
+                .map_or(true, |file| file.readiness().intersects(interest | Readiness::HANG_UP | Readiness::ERROR)),
         }
     }
 }

@@ -148,7 +148,12 @@ fn files_are_written_sought_and_read() {
     let mut steps = Steps::new();
     let hello = steps.at as u32;
     steps.text("hello world");
-    steps.open("tmp/a", 0, READ, NOENT).open("tmp/a", CREAT | EXCL, READ | WRITE, 0).open("tmp/a", CREAT | EXCL, WRITE, EXIST);
+    steps.open("tmp/a", 0, READ, NOENT).open("tmp/a", CREAT | EXCL, READ | WRITE, 0).open(
+        "tmp/a",
+        CREAT | EXCL,
+        WRITE,
+        EXIST,
+    );
     steps.open("tmp/a", CREAT, READ | WRITE, 0);
     steps.piece(hello, 11).step("fd_write", &format!("{FD} {ONE} {OUT}"), 0).check("(i32.load (i32.const 0x300))", 11);
     steps.piece(hello, 1).step("fd_pwrite", &format!("{FD} {ONE} (i64.const 11) {OUT}"), 0);
@@ -168,7 +173,8 @@ fn files_are_written_sought_and_read() {
 #[test]
 fn the_tree_is_changed() {
     let mut steps = Steps::new();
-    let (dir, file, other, link) = (steps.text("tmp/d"), steps.text("tmp/d/f"), steps.text("tmp/d/g"), steps.text("tmp/l"));
+    let (dir, file, other, link) =
+        (steps.text("tmp/d"), steps.text("tmp/d/f"), steps.text("tmp/d/g"), steps.text("tmp/l"));
     let (above, target) = (steps.text("../x"), steps.text("d/g"));
     let at = |path: &str| format!("(i32.const 3) {path}");
     steps.step("path_create_directory", &at(&dir), 0).step("path_create_directory", &at(&dir), EXIST);
