@@ -136,11 +136,11 @@ fn load(shared: &Shared, path: &str, bytes: &[u8], hash: ContentHash) -> Result<
         None => compile(cache, &tier.engine, kind, path, bytes, &hash)
             .map_err(|error| noexec(format!("not a valid WebAssembly file: {error:#}")))?,
     };
-    check_exports(&machine).map_err(&noexec)?;
     let missing = missing_imports(tier, &machine);
     if !missing.is_empty() {
         return Err(noexec(format!("it imports '{}', which nothing here provides", missing.join("', '"))));
     }
+    check_exports(&machine).map_err(&noexec)?;
     let first = link(tier, machine).map_err(|error| noexec(format!("it does not fit Eyot's interfaces: {error:#}")))?;
     Ok(Code { first, others: Mutex::new([const { None }; TIERS]) })
 }

@@ -29,7 +29,8 @@ impl Death {
         let (signal, what) = match error.downcast_ref::<Trap>() {
             Some(trap) => (signal_of(*trap), trap.to_string()),
             None if error.is::<wasmtime::ThrownException>() => (signal::ABRT, "uncaught exception".to_owned()),
-            None => (signal::KILL, format!("{error:#}")),
+            // Not the whole chain: what wasmtime put on top is the backtrace, which is told below.
+            None => (signal::KILL, error.root_cause().to_string()),
         };
         let mut message = what;
         if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {

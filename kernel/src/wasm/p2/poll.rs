@@ -7,7 +7,7 @@ use super::failure::{Failure, errno_of, waiting};
 use crate::process::Task;
 use crate::syscall::types::{PollRequest, Readiness};
 use crate::syscall::{clock, descriptor};
-use crate::wait::{SysError, SysResult};
+use crate::wait::SysResult;
 use crate::wasm::process::Guest;
 
 /// What can be waited for.
@@ -19,46 +19,49 @@ pub enum Pollable {
     Fd(PollRequest),
 }
 
-/// A list of pollables as the kernel takes it.
-struct Subjects {
-    pollables: Vec<Pollable>,
-    requests: Vec<PollRequest>,
-    deadline_ns: Option<u64>,
+impl Pollable {
+    fn is_ready(self, task: &Task) -> bool {
+        match self {
+            Pollable::Clock(deadline_ns) => clock::monotonic(task) >= deadline_ns,
+            // What is not open does not wait.
+            Pollable::Fd(PollRequest { fd, interest }) => task
+                .file(fd)
+                .map_or(true, |file| file.readiness().intersects(interest | Readiness::HANG_UP | Readiness::ERROR)),
+        }
+    }
 }
 
-impl Subjects {
-    fn new(pollables: Vec<Pollable>) -> Self {
-        let mut requests = Vec::with_capacity(pollables.len());
-        let mut deadlines = Vec::new();
-        for pollable in &pollables {
+/// The indices of what is ready.
+fn ready(task: &Task, pollables: &[Pollable]) -> Vec<u32> {
+    // A list is copied out of a guest's memory: a u32 counts it.
+    let indices = (0_u32..).zip(pollables);
+    indices.filter(|(_, pollable)| pollable.is_ready(task)).map(|(index, _)| index).collect()
+}
+
+/// Those that are ready, at least one; or a wait for all of them.
+fn look(task: &Task, pollables: &[Pollable]) -> SysResult<Vec<u32>> {
+    loop {
+        let found = ready(task, pollables);
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let mut requests = Vec::new();
+        let mut deadline_ns = None;
+        for pollable in pollables {
             match *pollable {
-                Pollable::Clock(deadline_ns) => deadlines.push(deadline_ns),
+                Pollable::Clock(at_ns) => deadline_ns = Some(deadline_ns.map_or(at_ns, |other: u64| other.min(at_ns))),
                 Pollable::Fd(request) => requests.push(request),
             }
         }
-        Self { pollables, requests, deadline_ns: deadlines.into_iter().min() }
-    }
-
-    /// The indices of what is ready.
-    fn look(&self, task: &Task) -> SysResult<Vec<u32>> {
-        let readiness = descriptor::poll(task, &self.requests, self.deadline_ns)?;
-        let now = clock::monotonic(task);
-        let mut readiness = readiness.into_iter();
-        let ready = self.pollables.iter().map(|pollable| match *pollable {
-            Pollable::Clock(deadline_ns) => now >= deadline_ns,
-            Pollable::Fd(_) => readiness.next().is_some_and(|readiness| !readiness.is_empty()),
-        });
-        // The kernel takes far fewer requests than a u32 counts.
-        Ok(ready.enumerate().filter(|(_, ready)| *ready).map(|(index, _)| index as u32).collect())
+        descriptor::poll(task, &requests, deadline_ns)?;
     }
 }
 
 impl Guest {
     /// Waits until a pollable of the list is ready; answers which.
-    async fn wait_for(&mut self, pollables: Vec<Pollable>) -> wasmtime::Result<Vec<u32>> {
-        let subjects = Subjects::new(pollables);
-        let task = self.task().clone();
-        match waiting(&task, || subjects.look(&task)).await {
+    async fn wait_for(&mut self, pollables: &[Pollable]) -> wasmtime::Result<Vec<u32>> {
+        let task = self.task();
+        match waiting(task, || look(task, pollables)).await {
             Ok(ready) => Ok(ready),
             Err(Failure::Trap(error)) => Err(error),
             Err(Failure::Errno(errno)) => Err(wasmtime::Error::msg(format!("poll: the list is too long: {errno}"))),
@@ -80,26 +83,23 @@ impl poll::Host for Guest {
         if list.is_empty() {
             return Err(wasmtime::Error::msg("poll: the list is empty"));
         }
-        let pollables = list.iter().map(|pollable| self.resources.get(pollable).copied()).collect::<Result<_, _>>()?;
-        self.wait_for(pollables).await
+        let pollables: Vec<_> =
+            list.iter().map(|pollable| self.resources.get(pollable).copied()).collect::<Result<_, _>>()?;
+        self.wait_for(&pollables).await
     }
 }
 
 impl poll::HostPollable for Guest {
     fn ready(&mut self, pollable: Resource<Pollable>) -> wasmtime::Result<bool> {
-        let mut subjects = Subjects::new(vec![*self.resources.get(&pollable)?]);
-        // Looks and does not wait.
-        subjects.deadline_ns = Some(0);
-        match subjects.look(&self.task) {
-            Ok(ready) => Ok(!ready.is_empty()),
-            Err(SysError::Errno(errno)) => Err(wasmtime::Error::msg(format!("ready: {errno}"))),
-            Err(SysError::Wait(_)) => Ok(false),
-        }
+        Ok(self.resources.get(&pollable)?.is_ready(&self.task))
     }
 
     async fn block(&mut self, pollable: Resource<Pollable>) -> wasmtime::Result<()> {
         let pollable = *self.resources.get(&pollable)?;
-        self.wait_for(vec![pollable]).await.map(drop)
+        if pollable.is_ready(&self.task) {
+            return Ok(());
+        }
+        self.wait_for(&[pollable]).await.map(drop)
     }
 
     fn drop(&mut self, pollable: Resource<Pollable>) -> wasmtime::Result<()> {

@@ -116,9 +116,8 @@ impl Steps {
         );
         text.push_str(&format!("(func (export \"_start\")\n{}))", self.body));
         let module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"));
-        let mut encoder = ComponentEncoder::default();
-        encoder.validate(true).module(&module).unwrap().adapter(NAME, ADAPTER).unwrap();
-        encoder.encode().unwrap()
+        let encoder = ComponentEncoder::default().validate(true).module(&module).unwrap();
+        encoder.adapter(NAME, ADAPTER).unwrap().encode().unwrap()
     }
 
     #[track_caller]

@@ -8,7 +8,7 @@ use wit_parser::Resolve;
 /// What WASI's packages are called, those that others need first.
 const PACKAGES: [&str; 6] = ["io", "clocks", "random", "filesystem", "sockets", "cli"];
 
-const VERSION: &str = "0.2.12";
+pub(super) const VERSION: &str = "0.2.12";
 
 /// What every module starts with: memory, an allocator that never frees, texts from 0x8000 on, and `$print`, which writes to standard output.
 const PRELUDE: &str = r#"
@@ -58,7 +58,7 @@ impl Build<'_> {
 }
 
 /// The project's WIT, with WASI in this version.
-fn resolve(version: &str) -> Resolve {
+pub(super) fn resolve(version: &str) -> Resolve {
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
     let mut resolve = Resolve::default();
     for package in PACKAGES {

@@ -12,7 +12,7 @@ mod wit;
 
 use std::sync::{Arc, mpsc};
 
-use wasmtime::component::{Resource, ResourceType};
+use wasmtime::component::Resource;
 
 use super::bindings::wasi::wasi::filesystem::preopens::Host as _;
 use super::bindings::wasi::wasi::filesystem::types::Descriptor;
@@ -105,7 +105,6 @@ impl Drop for Stage {
 
 /// What a guest passes when it lends a resource.
 pub(super) fn lend<T: 'static>(resource: &Resource<T>) -> Resource<T> {
-    let _ = ResourceType::host::<T>();
     Resource::new_borrow(resource.rep())
 }
 
