@@ -58,7 +58,8 @@ pub fn memfs_component(
     let out = cache.root().join("build").join("plugins");
     let flags = format!("{} -Clinker=wasm-component-ld", sysroot.rustflags());
     Run::new(cargo())
-        .args(["build", "--release", "--package", "eyot-memfs", "--lib", "--target", target])
+        .args(["rustc", "--release", "--package", "eyot-memfs", "--lib", "--crate-type", "cdylib"])
+        .args(["--features", "component", "--target", target])
         .cwd(&places.root)
         .env("RUSTC", &sysroot.rustc)
         .env("CARGO_TARGET_DIR", &out)
