@@ -13,9 +13,9 @@ pub fn of(name: &str, head: &[u8]) -> Option<&'static str> {
     }
     let line = head.strip_prefix(b"#!").and_then(|rest| rest.split(|byte| *byte == b'\n').next());
     let line = line.and_then(|line| std::str::from_utf8(line).ok()).unwrap_or_default();
-    let words = line.split_whitespace().map(|word| word.rsplit('/').next().unwrap_or(word));
+    let mut words = line.split_whitespace().map(|word| word.rsplit('/').next().unwrap_or(word));
     // `#!/usr/bin/env -S node --flag`: the first word that is neither env nor an option of it.
-    let asked = words.skip_while(|word| *word == "env" || word.starts_with('-')).next();
+    let asked = words.find(|word| *word != "env" && !word.starts_with('-'));
     match asked {
         Some("node") => Some("node"),
         Some("sh" | "bash" | "dash") => Some("sh"),

@@ -70,9 +70,9 @@ impl Streams {
     fn new() -> Result<Self, Failure> {
         let fail = |e: std::io::Error| Failure::setup(format!("the standard streams can't be used: {e}"));
         Ok(Self {
-            input: HostStream::new(std::io::stdin().as_fd(), OFlags::RDONLY).map_err(fail)?,
-            output: HostStream::new(std::io::stdout().as_fd(), OFlags::WRONLY).map_err(fail)?,
-            error: HostStream::new(std::io::stderr().as_fd(), OFlags::WRONLY).map_err(fail)?,
+            input: HostStream::open(std::io::stdin().as_fd(), OFlags::RDONLY).map_err(fail)?,
+            output: HostStream::open(std::io::stdout().as_fd(), OFlags::WRONLY).map_err(fail)?,
+            error: HostStream::open(std::io::stderr().as_fd(), OFlags::WRONLY).map_err(fail)?,
         })
     }
 }

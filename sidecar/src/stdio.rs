@@ -49,7 +49,7 @@ enum Manner {
 
 impl HostStream {
     /// Takes a descriptor over for reading or for writing.
-    pub fn new(fd: BorrowedFd<'_>, access: OFlags) -> std::io::Result<Arc<dyn Stream>> {
+    pub fn open(fd: BorrowedFd<'_>, access: OFlags) -> std::io::Result<Arc<dyn Stream>> {
         let terminal = rustix::termios::isatty(fd);
         let kind = FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode);
         let (fd, manner) = match kind {
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn a_pipe_waits_for_bytes_and_ends() {
         let (reader, writer) = std::io::pipe().unwrap();
-        let stream = HostStream::new(reader.as_fd(), OFlags::RDONLY).unwrap();
+        let stream = HostStream::open(reader.as_fd(), OFlags::RDONLY).unwrap();
         assert!(matches!(stream.read(&mut [0; 8]), Err(SysError::Wait(_))));
         assert!(!stream.readiness().contains(Readiness::READABLE));
         let thread = std::thread::spawn(move || {
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn a_full_pipe_waits_and_a_closed_one_is_epipe() {
         let (reader, writer) = std::io::pipe().unwrap();
-        let stream = HostStream::new(writer.as_fd(), OFlags::WRONLY).unwrap();
+        let stream = HostStream::open(writer.as_fd(), OFlags::WRONLY).unwrap();
         let bytes = vec![7; 1 << 16];
         let mut taken = 0;
         while let Ok(count) = stream.write(&bytes) {
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn the_descriptor_we_were_given_keeps_its_flags() {
         let (reader, _writer) = std::io::pipe().unwrap();
-        let stream = HostStream::new(reader.as_fd(), OFlags::RDONLY).unwrap();
+        let stream = HostStream::open(reader.as_fd(), OFlags::RDONLY).unwrap();
         assert!(matches!(stream.read(&mut [0; 1]), Err(SysError::Wait(_))));
         assert!(!rustix::fs::fcntl_getfl(&reader).unwrap().contains(OFlags::NONBLOCK));
     }
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn a_socket_never_blocks() {
         let (a, b) = std::os::unix::net::UnixStream::pair().unwrap();
-        let stream = HostStream::new(a.as_fd(), OFlags::RDWR).unwrap();
+        let stream = HostStream::open(a.as_fd(), OFlags::RDWR).unwrap();
         assert!(matches!(stream.read(&mut [0; 1]), Err(SysError::Wait(_))));
         assert_eq!(finish(|| stream.write(b"x")), Ok(1));
         rustix::io::read(&b, &mut [0; 1]).unwrap();
@@ -322,7 +322,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         std::io::Write::write_all(&mut file, b"abc").unwrap();
         std::io::Seek::rewind(&mut file).unwrap();
-        let stream = HostStream::new(file.as_fd(), OFlags::RDWR).unwrap();
+        let stream = HostStream::open(file.as_fd(), OFlags::RDWR).unwrap();
         assert!(stream.listen(Readiness::READABLE).is_none());
         let mut buffer = [0; 8];
         assert_eq!(finish(|| stream.read(&mut buffer)), Ok(3));

@@ -112,10 +112,10 @@ struct Turn<'a>(&'a Shared);
 impl<'a> Turn<'a> {
     fn begin(shared: &'a Shared) -> Self {
         shared.running.fetch_add(1, SeqCst);
-        if shared.asleep.load(SeqCst) {
-            if let Some(thread) = shared.thread.get() {
-                thread.unpark();
-            }
+        if shared.asleep.load(SeqCst)
+            && let Some(thread) = shared.thread.get()
+        {
+            thread.unpark();
         }
         Self(shared)
     }

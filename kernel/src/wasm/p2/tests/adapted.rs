@@ -44,7 +44,6 @@ const ISDIR: u16 = 31;
 const NOTEMPTY: u16 = 55;
 const NOTDIR: u16 = 54;
 const BADF: u16 = 8;
-const PERM: u16 = 63;
 const LOOP: u16 = 32;
 
 /// A test in steps: each is a call and the number that it must answer.
