@@ -22,6 +22,7 @@ const PATCHED: &[(&str, &str, &str)] = &[
     ("brush-core", "0.5.0", "45fb5b2dadb6bd5f"),
     ("brush-builtins", "0.2.0", "479d17454d642dd0"),
     ("uucore", "0.12.0", "8bae04ab7fcd7c8c"),
+    ("uu_cat", "0.12.0", "59afffa199d170f3"),
     ("uu_tac", "0.12.0", "0ab462fdbb1e9d5b"),
 ];
 
