@@ -128,7 +128,6 @@ fn run_timers(scope: &mut Scope<'_, '_>, env: &Env) {
     let mut next = None;
     // A timer that threw leaves the others of its list to the next call.
     while next.is_none() && env.can_call() {
-        #[allow(clippy::cast_precision_loss)]
         let now = js::num(scope, env.event_loop.update_now(&env.sys) as f64);
         next = f.call(scope, process, &[now]);
     }
@@ -137,7 +136,6 @@ fn run_timers(scope: &mut Scope<'_, '_>, env: &Env) {
     if let Some(at) = next.and_then(|n| n.number_value(scope))
         && at != 0.0
     {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let due = at.abs().min(1e15) as u64;
         let now = env.event_loop.update_now(&env.sys);
         env.event_loop.timer_due_ms.set(Some(due.max(now + 1)));

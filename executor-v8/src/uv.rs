@@ -24,7 +24,7 @@ fn load(artefact: &Artefact) -> HashMap<i32, (String, String)> {
             if let [name, message] = v.as_slice()
                 && let (Some(name), Some(message)) = (text(name), text(message))
             {
-                #[allow(clippy::cast_possible_truncation)] // errnos
+                // errnos
                 table.insert(-(n as i32), (name, message));
             }
         }

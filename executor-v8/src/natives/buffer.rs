@@ -82,7 +82,6 @@ fn write<'s>(scope: &mut Scope<'s, '_>, dest: Value<'s>, args: [Value<'s>; 3], r
         })
     };
     match written {
-        #[allow(clippy::cast_precision_loss)]
         Some(Some(n)) => ret.set_double(n as f64),
         _ => out_of_range(scope),
     }
@@ -120,7 +119,6 @@ static_writes! { ascii_write_static Ascii; latin1_write_static Latin1; utf8_writ
 
 fn byte_length_utf8<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s>) {
     match args.get(0).try_cast::<v8::String>() {
-        #[allow(clippy::cast_precision_loss)]
         Ok(s) => ret.set_double(s.utf8_length(scope) as f64),
         Err(_) => js::throw_argument(scope, "argument must be a string"),
     }
@@ -155,7 +153,6 @@ fn copy<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s>) {
     };
     let done = copy_bytes(args.get(0), from, args.get(1), to, n);
     match done {
-        #[allow(clippy::cast_precision_loss)]
         Some(()) => ret.set_double(n as f64),
         None => out_of_range(scope),
     }
@@ -241,7 +238,6 @@ fn fill<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s>) {
 
 /// Where a search starts, and what it answers when the needle is empty. Both follow `String.prototype.indexOf`.
 fn find(hay: &[u8], needle: &[u8], offset: f64, forward: bool, step: usize) -> f64 {
-    #[allow(clippy::cast_precision_loss)]
     let len = hay.len() as f64;
     let start = if offset < 0.0 { offset + len } else { offset };
     let start = if start < 0.0 {
@@ -258,7 +254,6 @@ fn find(hay: &[u8], needle: &[u8], offset: f64, forward: bool, step: usize) -> f
     if hay.is_empty() || needle.len() > hay.len() {
         return -1.0;
     }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let start = start.min(len) as usize;
     let last = hay.len() - needle.len();
     let hit = |i: &usize| i.is_multiple_of(step) && hay.get(*i..*i + needle.len()) == Some(needle);
@@ -267,7 +262,6 @@ fn find(hay: &[u8], needle: &[u8], offset: f64, forward: bool, step: usize) -> f
     } else {
         (0..=start.min(last)).rev().find(|i| hit(i))
     };
-    #[allow(clippy::cast_precision_loss)]
     found.map_or(-1.0, |i| i as f64)
 }
 

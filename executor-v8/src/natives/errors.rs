@@ -39,10 +39,9 @@ fn error_source_positions<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret
     js::set(scope, o, "sourceLine", line);
     let resource = message.get_script_resource_name(scope).unwrap_or_else(|| js::undefined(scope));
     js::set(scope, o, "scriptResourceName", resource);
-    #[allow(clippy::cast_precision_loss)] // line numbers
+    // line numbers
     let line = js::num(scope, message.get_line_number(scope).unwrap_or(0) as f64);
     js::set(scope, o, "lineNumber", line);
-    #[allow(clippy::cast_precision_loss)]
     let column = js::num(scope, message.get_start_column() as f64);
     js::set(scope, o, "startColumn", column);
     ret.set(o.into());

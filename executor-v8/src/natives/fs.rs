@@ -23,12 +23,11 @@ pub(super) fn path(scope: &Scope<'_, '_>, v: Value<'_>) -> Option<Result<String,
 }
 
 fn fd(v: Value<'_>) -> Option<u32> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within the bounds
+    // within the bounds
     js::integer(v, 0.0, 2_147_483_647.0).map(|n| n as u32)
 }
 
 fn unsigned(v: Value<'_>) -> Option<u32> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     js::integer(v, 0.0, 4_294_967_295.0).map(|n| n as u32)
 }
 
@@ -39,7 +38,6 @@ fn optional(v: Value<'_>, default: u32) -> Option<u32> {
 
 /// A size or an index.
 fn size(v: Value<'_>) -> Option<usize> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     js::integer(v, 0.0, 9_007_199_254_740_991.0).map(|n| n as usize)
 }
 
@@ -48,14 +46,12 @@ fn position(v: Value<'_>) -> Option<u64> {
     if let Ok(b) = v.try_cast::<v8::BigInt>() {
         return u64::try_from(b.i64_value().0).ok();
     }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     js::integer(v, 0.0, 9_223_372_036_854_774_784.0).map(|n| n as u64)
 }
 
 /// An id of a user or group: -1 keeps what is.
 fn id(v: Value<'_>) -> Option<Option<u32>> {
     let n = js::integer(v, -1.0, 4_294_967_295.0)?;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     Some((0.0..4_294_967_295.0).contains(&n).then_some(n as u32))
 }
 
@@ -65,7 +61,6 @@ fn time(v: Value<'_>) -> Option<NewTime> {
         return None;
     }
     let whole = s.floor();
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     Some(NewTime::At(eyot_kernel::backend::Timestamp {
         seconds: whole as i64,
         nanoseconds: (((s - whole) * 1e6).round() as u32).min(999_999) * 1000,

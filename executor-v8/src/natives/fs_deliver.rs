@@ -29,7 +29,7 @@ pub(super) enum Out {
 }
 
 impl Out {
-    #[allow(clippy::cast_precision_loss)] // below 2^53: it was a length of memory
+    // below 2^53: it was a length of memory
     pub(super) fn size(n: usize) -> Self {
         Self::Number(n as f64)
     }
@@ -111,7 +111,7 @@ fn statfs_fields(s: &FilesystemStatus) -> [i64; 7] {
 }
 
 /// Numbers in an array: the shared one for an answer at once, a new one for a later answer.
-#[allow(clippy::cast_precision_loss)] // what a Number can hold is what Node gives
+// what a Number can hold is what Node gives
 fn numbers<'s>(
     scope: &Scope<'s, '_>,
     env: &Env,

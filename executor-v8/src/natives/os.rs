@@ -20,7 +20,6 @@ fn home<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, mut ret: Ret<'s>) {
 }
 
 fn uptime<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, mut ret: Ret<'s>) {
-    #[allow(clippy::cast_precision_loss)]
     ret.set_double(env(scope).sys.monotonic_ns() as f64 / 1e9);
 }
 
@@ -40,13 +39,11 @@ fn load_average<'s>(_scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) {
 }
 
 fn total_memory<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, mut ret: Ret<'s>) {
-    #[allow(clippy::cast_precision_loss)]
     ret.set_double(scope.get_heap_statistics().heap_size_limit() as f64);
 }
 
 fn free_memory<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, mut ret: Ret<'s>) {
     let h = scope.get_heap_statistics();
-    #[allow(clippy::cast_precision_loss)]
     ret.set_double(h.heap_size_limit().saturating_sub(h.used_heap_size()) as f64);
 }
 

@@ -10,7 +10,7 @@ const TIME_ORIGIN: usize = 1; // nanoseconds of the monotonic clock
 const BOOTSTRAP_COMPLETE: usize = 7;
 
 /// Starts the clock of this process.
-#[allow(clippy::cast_precision_loss)] // what Node stores, too
+// what Node stores, too
 pub(crate) fn start(env: &Env) {
     let now = env.sys.monotonic_ns() as f64;
     for i in 0..BOOTSTRAP_COMPLETE {
@@ -24,13 +24,11 @@ pub(crate) fn start(env: &Env) {
 
 fn mark_bootstrap_complete<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, _ret: Ret<'s>) {
     let env = env(scope);
-    #[allow(clippy::cast_precision_loss)]
     env.write::<f64>(Root::Milestones, BOOTSTRAP_COMPLETE, env.sys.monotonic_ns() as f64);
 }
 
 fn now<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, mut ret: Ret<'s>) {
     let env = env(scope);
-    #[allow(clippy::cast_precision_loss)]
     ret.set_double((env.sys.monotonic_ns() as f64 - env.read::<f64>(Root::Milestones, TIME_ORIGIN)) / 1e6);
 }
 

@@ -6,7 +6,7 @@ use crate::registry::Registry;
 
 use super::task_queue::set_function;
 
-#[allow(clippy::cast_possible_truncation)] // split into 32-bit halves on purpose
+// split into 32-bit halves on purpose
 fn hrtime<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, _ret: Ret<'s>) {
     let env = env(scope);
     let ns = env.sys.monotonic_ns();
@@ -48,7 +48,7 @@ fn umask<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s>) {
     let Some(mask) = js::integer(args.get(0), 0.0, 4_294_967_295.0) else {
         return js::throw_argument(scope, "the mask must be an unsigned integer");
     };
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked just above
+    // checked just above
     ret.set_uint32(env.sys.umask(Some(mask as u32 & 0o777)));
 }
 
@@ -76,32 +76,27 @@ fn doubles(v: js::Value<'_>, values: &[f64]) {
     });
 }
 
-#[allow(clippy::cast_precision_loss)]
 fn memory_usage<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) {
     let h = scope.get_heap_statistics();
     let (total, used, external) = (h.total_heap_size() as f64, h.used_heap_size() as f64, h.external_memory() as f64);
     doubles(args.get(0), &[total + external, total, used, external, external]);
 }
 
-#[allow(clippy::cast_precision_loss)]
 fn rss<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, mut ret: Ret<'s>) {
     let h = scope.get_heap_statistics();
     ret.set_double((h.total_heap_size() + h.external_memory()) as f64);
 }
 
 fn heap_limit<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, mut ret: Ret<'s>) {
-    #[allow(clippy::cast_precision_loss)]
     ret.set_double(scope.get_heap_statistics().heap_size_limit() as f64);
 }
 
 fn cpu_usage<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) {
-    #[allow(clippy::cast_precision_loss)]
     let user = env(scope).sys.cpu_ns() as f64 / 1e3;
     doubles(args.get(0), &[user, 0.0]);
 }
 
 fn resource_usage<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) {
-    #[allow(clippy::cast_precision_loss)]
     let user = env(scope).sys.cpu_ns() as f64 / 1e3;
     let mut v = [0.0; 16];
     v[0] = user;
@@ -111,7 +106,6 @@ fn resource_usage<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) 
 fn uptime<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, mut ret: Ret<'s>) {
     let env = env(scope);
     // The time origin is a milestone of `performance`.
-    #[allow(clippy::cast_precision_loss)]
     ret.set_double((env.sys.monotonic_ns() as f64 - env.read::<f64>(Root::Milestones, 1)).max(0.0) / 1e9);
 }
 

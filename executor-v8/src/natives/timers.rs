@@ -15,7 +15,7 @@ fn setup_timers<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) {
 
 fn now<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, mut ret: Ret<'s>) {
     let env = env(scope);
-    #[allow(clippy::cast_precision_loss)] // milliseconds since the start of the process
+    // milliseconds since the start of the process
     ret.set_double(env.event_loop.update_now(&env.sys) as f64);
 }
 
@@ -25,7 +25,6 @@ fn schedule_timer<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, _ret: Ret<'s>) 
     };
     let env = env(scope);
     // At least one millisecond, as in Node; the library never asks for more than 2^31.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     env.event_loop.schedule(&env.sys, ms.clamp(1.0, 1e15) as u64);
 }
 

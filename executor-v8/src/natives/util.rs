@@ -35,7 +35,7 @@ fn get_caller_location<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, mut ret: 
     }
     let Some(frame) = trace.get_frame(scope, 1) else { return };
     let Some(file) = frame.get_script_name_or_source_url(scope) else { return };
-    #[allow(clippy::cast_precision_loss)] // lines and columns
+    // lines and columns
     let parts =
         [js::num(scope, frame.get_line_number() as f64), js::num(scope, frame.get_column() as f64), file.into()];
     ret.set(v8::Array::new_with_elements(scope, &parts).into());
@@ -82,7 +82,7 @@ fn get_call_sites<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s
     let Some(frames) = js::integer(args.get(0), 1.0, 200.0) else {
         return js::throw_argument(scope, "the frame count must be between 1 and 200");
     };
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 1..=200
+    // 1..=200
     let Some(trace) = v8::StackTrace::current_stack_trace(scope, frames as usize + 1) else { return };
     let mut sites = Vec::new();
     // The first frame is the library's own wrapper.
@@ -96,7 +96,6 @@ fn get_call_sites<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret<'s
         js::set(scope, o, "scriptId", id.into());
         let file: Value<'_> = text(f.get_script_name_or_source_url(scope));
         js::set(scope, o, "scriptName", file);
-        #[allow(clippy::cast_precision_loss)]
         let (line, column) = (js::num(scope, f.get_line_number() as f64), js::num(scope, f.get_column() as f64));
         js::set(scope, o, "lineNumber", line);
         js::set(scope, o, "columnNumber", column);
@@ -140,7 +139,7 @@ fn construct_shared_array_buffer<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, 
     let Some(len) = js::integer(args.get(0), 0.0, 9_007_199_254_740_991.0) else {
         return js::throw_argument(scope, "the length must be an integer");
     };
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked just above
+    // checked just above
     match v8::SharedArrayBuffer::new(scope, len as usize) {
         Some(b) => ret.set(b.into()),
         None => js::throw_with_code(scope, js::Kind::Range, "ERR_OUT_OF_RANGE", "Array buffer allocation failed"),
@@ -152,7 +151,7 @@ fn guess_handle_type<'s>(scope: &mut Scope<'s, '_>, args: Args<'s>, mut ret: Ret
     let Some(fd) = js::integer(args.get(0), 0.0, 2_147_483_647.0) else {
         return js::throw_argument(scope, "the descriptor must be a non-negative integer");
     };
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked just above
+    // checked just above
     ret.set_uint32(env(scope).sys.handle_type(fd as u32));
 }
 

@@ -6,7 +6,6 @@ use crate::registry::Registry;
 use crate::shape::nothing;
 use crate::sys::Entry;
 
-#[allow(clippy::cast_precision_loss)]
 fn heap_statistics<'s>(scope: &mut Scope<'s, '_>, _args: Args<'s>, _ret: Ret<'s>) {
     let h = scope.get_heap_statistics();
     let fields = [

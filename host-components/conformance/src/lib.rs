@@ -4,8 +4,9 @@
 //! host directory. A check that needs what the backend does not offer is left out, and said so.
 //!
 //! ```no_run
-//! # fn make() -> std::sync::Arc<dyn eyot_backend::Filesystem> { unimplemented!() }
-//! eyot_conformance::run(make); // panics with the names of the checks that failed
+//! fn check(make: fn() -> std::sync::Arc<dyn eyot_backend::Filesystem>) {
+//!     eyot_conformance::run(make); // panics with the names of the checks that failed
+//! }
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
