@@ -15,7 +15,8 @@ impl Progress for Lines {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cache = std::env::args_os().nth(1).ok_or("usage: base_image CACHE")?;
     let jobs = std::thread::available_parallelism().map_or(2, usize::from);
-    let ctx = Ctx { cache: std::path::absolute(cache)?, jobs, progress: &Lines };
+    let ctx =
+        Ctx { recipes: env!("CARGO_MANIFEST_DIR").into(), cache: std::path::absolute(cache)?, jobs, progress: &Lines };
     println!("{}", image(&ctx)?.display());
     for tool in tools(&ctx)?.all {
         println!("{} {}", blake3::Hash::from(tool.blake3), tool.path.display());

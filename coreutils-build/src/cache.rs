@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_failed_result_leaves_nothing_and_is_made_again() {
         let dir = tempfile::tempdir().unwrap();
-        let ctx = Ctx { cache: dir.path().to_owned(), jobs: 1, progress: &Quiet };
+        let ctx = Ctx { recipes: "".into(), cache: dir.path().to_owned(), jobs: 1, progress: &Quiet };
         let failed = result(&ctx, "kind", "key", |at| {
             fs::write(at.join("half"), "x").unwrap();
             Err(Error::new("no"))

@@ -14,6 +14,9 @@ use crate::{Error, Result};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Edits {
+    /// The versions of the source these fit, when there are several.
+    #[serde(default)]
+    versions: Vec<String>,
     #[serde(default)]
     add: Vec<Add>,
     #[serde(default)]
@@ -30,18 +33,27 @@ struct Add {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Edit {
+    /// The one version of the source it is for.
+    only: Option<String>,
     why: String,
     file: String,
     anchor: String,
     replacement: String,
 }
 
-/// Applies `dir/edits.toml`, whose added files lie in `dir`, to the source tree at `tree`.
-pub(crate) fn apply(dir: &Path, tree: &Path) -> Result<()> {
+/// The versions of the source that `dir/edits.toml` fits.
+pub(crate) fn versions(dir: &Path) -> Result<Vec<String>> {
+    Ok(parse(&dir.join("edits.toml"))?.versions)
+}
+
+fn parse(description: &Path) -> Result<Edits> {
+    toml::from_str(&read(description)?).map_err(|error| Error::new(format!("{}: {error}", description.display())))
+}
+
+/// Applies `dir/edits.toml`, whose added files lie in `dir`, to the source tree at `tree`, which is of version `version`.
+pub(crate) fn apply(dir: &Path, tree: &Path, version: &str) -> Result<()> {
     let description = dir.join("edits.toml");
-    let text = read(&description)?;
-    let edits: Edits =
-        toml::from_str(&text).map_err(|error| Error::new(format!("{}: {error}", description.display())))?;
+    let edits = parse(&description)?;
     for add in &edits.add {
         let to = tree.join(&add.to);
         if to.exists() {
@@ -55,7 +67,7 @@ pub(crate) fn apply(dir: &Path, tree: &Path) -> Result<()> {
         }
         write(&to, &read(&dir.join(&add.source))?)?;
     }
-    for edit in &edits.edit {
+    for edit in edits.edit.iter().filter(|edit| edit.only.as_deref().is_none_or(|only| only == version)) {
         let path = tree.join(&edit.file);
         let changed = replace_once(&read(&path)?, &edit.anchor, &edit.replacement).map_err(|found| {
             Error::new(format!(
@@ -109,7 +121,25 @@ mod tests {
         fs::write(tree.join("f.rs"), "fn a() {}").unwrap();
         let toml = "[[edit]]\nwhy = \"tests\"\nfile = \"f.rs\"\nanchor = \"fn b()\"\nreplacement = \"\"\n";
         fs::write(dir.path().join("edits.toml"), toml).unwrap();
-        let message = apply(dir.path(), &tree).unwrap_err().to_string();
+        let message = apply(dir.path(), &tree, "1").unwrap_err().to_string();
         assert!(message.contains("\"tests\" occurs 0 times"), "{message}");
+    }
+
+    #[test]
+    fn an_edit_for_one_version_leaves_the_others_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        fs::create_dir(&tree).unwrap();
+        let edit = |only: &str| {
+            format!(
+                "[[edit]]\nonly = \"{only}\"\nwhy = \"tests\"\nfile = \"f.rs\"\nanchor = \"a\"\nreplacement = \"{only}\"\n"
+            )
+        };
+        let toml = format!("versions = [\"1\", \"2\"]\n{}{}", edit("1"), edit("2"));
+        fs::write(dir.path().join("edits.toml"), toml).unwrap();
+        assert_eq!(versions(dir.path()).unwrap(), ["1", "2"]);
+        fs::write(tree.join("f.rs"), "a").unwrap();
+        apply(dir.path(), &tree, "2").unwrap();
+        assert_eq!(fs::read_to_string(tree.join("f.rs")).unwrap(), "2");
     }
 }

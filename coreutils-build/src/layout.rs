@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io::BufWriter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use eyot_memfs::{ImageBuilder, Meta};
 
 use crate::cache::{Key, result};
-use crate::{Ctx, Error, Result, Tools, recipes, tools};
+use crate::{Ctx, Error, Result, Tools, tools};
 
 /// Counts up when the contents change in a way that this file's own text does not show.
 const RECIPE: &str = "image 1";
@@ -69,13 +69,13 @@ const NAMES: &[(&str, &[&str])] = &[("findutils", &["find", "xargs"]), ("sh", &[
 pub fn image(ctx: &Ctx<'_>) -> Result<PathBuf> {
     let tools = tools(ctx)?;
     let mut key = Key::new(RECIPE).and(include_str!("layout.rs"));
-    key = key.and_tree(&recipes().join("../host-components/memfs/src/image"))?;
+    key = key.and_tree(&ctx.recipes.join("../host-components/memfs/src/image"))?;
     for tool in &tools.all {
         key = key.and(tool.name).and(blake3::Hash::from(tool.blake3).to_hex().as_str());
     }
     let dir = result(ctx, "image", &key.finish(), |dir| {
         ctx.progress.step("packing the base image");
-        let builder = fill(&tools)?;
+        let builder = fill(&tools, &coreutils_names(&ctx.recipes)?)?;
         let path = dir.join(FILE);
         let file = fs::File::create(&path).map_err(|error| Error::io("make", &path, error))?;
         builder
@@ -86,7 +86,7 @@ pub fn image(ctx: &Ctx<'_>) -> Result<PathBuf> {
     Ok(dir.join(FILE))
 }
 
-fn fill(tools: &Tools) -> Result<ImageBuilder> {
+fn fill(tools: &Tools, utilities: &[String]) -> Result<ImageBuilder> {
     let mut image = ImageBuilder::new();
     let wrong = |error: eyot_memfs::BuildError| Error::new(format!("the base image: {error}"));
     let directory = Meta::executable();
@@ -109,7 +109,8 @@ fn fill(tools: &Tools) -> Result<ImageBuilder> {
         let bytes = fs::read(&tool.path).map_err(|error| Error::io("read", &tool.path, error))?;
         let path = format!("/bin/{}", tool.name);
         image.add_file(&path, Meta::executable(), bytes).map_err(wrong)?;
-        for name in names(tool.name)? {
+        let names = if tool.name == "coreutils" { utilities } else { &further_names(tool.name) };
+        for name in names {
             // A hard link: no second step when the program is looked up, and one content for the code cache.
             image.add_hardlink(&format!("/bin/{name}"), &path).map_err(wrong)?;
         }
@@ -121,21 +122,18 @@ fn fill(tools: &Tools) -> Result<ImageBuilder> {
 }
 
 /// The further names of a program.
-fn names(program: &str) -> Result<Vec<String>> {
-    if program == "coreutils" {
-        return coreutils_names();
-    }
+fn further_names(program: &str) -> Vec<String> {
     let known = NAMES.iter().find(|(name, _)| *name == program);
-    Ok(known.map_or(Vec::new(), |(_, names)| names.iter().map(|name| (*name).to_owned()).collect()))
+    known.map_or(Vec::new(), |(_, names)| names.iter().map(|name| (*name).to_owned()).collect())
 }
 
 /// Each utility is a crate `uu_<name>` that the multi-call program depends on.
-fn coreutils_names() -> Result<Vec<String>> {
+fn coreutils_names(recipes: &Path) -> Result<Vec<String>> {
     #[derive(serde::Deserialize)]
     struct Manifest {
         dependencies: std::collections::BTreeMap<String, toml::Value>,
     }
-    let path = recipes().join("guests/coreutils/Cargo.toml");
+    let path = recipes.join("guests/coreutils/Cargo.toml");
     let text = fs::read_to_string(&path).map_err(|error| Error::io("read", &path, error))?;
     let manifest: Manifest =
         toml::from_str(&text).map_err(|error| Error::new(format!("{}: {error}", path.display())))?;
@@ -151,6 +149,10 @@ mod tests {
 
     use super::*;
 
+    fn recipes() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+    }
+
     #[test]
     fn every_name_is_in_the_image_once_packed() {
         let dir = tempfile::tempdir().unwrap();
@@ -159,7 +161,8 @@ mod tests {
             fs::write(&path, name).unwrap();
             crate::Tool { name, path, blake3: *blake3::hash(name.as_bytes()).as_bytes() }
         });
-        let image = fill(&Tools { dir: dir.path().to_owned(), all: all.to_vec() }).unwrap();
+        let tools = Tools { dir: dir.path().to_owned(), all: all.to_vec() };
+        let image = fill(&tools, &coreutils_names(recipes()).unwrap()).unwrap();
         for path in [
             "/bin/ls",
             "/bin/[",
@@ -179,7 +182,7 @@ mod tests {
     #[test]
     fn the_multi_call_program_and_the_image_agree_on_names() {
         let main = fs::read_to_string(recipes().join("guests/coreutils/src/main.rs")).unwrap();
-        for name in coreutils_names().unwrap() {
+        for name in coreutils_names(recipes()).unwrap() {
             assert!(main.contains(&format!("(\"{name}\", uu_")), "{name} is no name of the multi-call program");
         }
     }

@@ -12,7 +12,7 @@
 //! impl guests::Progress for Quiet {
 //!     fn step(&self, _: &str) {}
 //! }
-//! let ctx = guests::Ctx { cache: "cache".into(), jobs: 2, progress: &Quiet };
+//! let ctx = guests::Ctx { recipes: "coreutils-build".into(), cache: "cache".into(), jobs: 2, progress: &Quiet };
 //! let image = guests::image(&ctx)?;
 //! # Ok(()) }
 //! ```
@@ -33,6 +33,9 @@ pub use tools::{Tool, Tools, tools};
 
 /// What every recipe is given.
 pub struct Ctx<'a> {
+    /// This crate's directory in the checkout at hand, where recipes and sources lie. Not the directory it was compiled
+    /// in: checkouts can share cargo's target directory.
+    pub recipes: PathBuf,
     /// The one cache directory. Made when it is missing.
     pub cache: PathBuf,
     /// How many jobs compilers may run at once.
@@ -64,8 +67,3 @@ impl Error {
 
 /// What a recipe answers.
 pub type Result<T> = std::result::Result<T, Error>;
-
-/// Where this crate's recipes and sources lie.
-pub(crate) fn recipes() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}

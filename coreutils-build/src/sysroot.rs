@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::cache::{Key, copy_tree, result};
 use crate::command::run;
 use crate::toolchain::{self, Rust, wasi_libc};
-use crate::{Ctx, Error, Result, edits, recipes};
+use crate::{Ctx, Error, Result, edits};
 
 /// The target of programs; its library has Eyot's processes.
 pub const PROGRAMS: &str = "wasm32-wasip1";
@@ -48,7 +48,7 @@ pub fn sysroot(ctx: &Ctx<'_>, target: &str) -> Result<Sysroot> {
     let programs = target == PROGRAMS;
     let mut key = Key::new(RECIPE).and(target).and(&rust.version);
     if programs {
-        key = key.and_tree(&recipes().join("std"))?.and(wasi_libc::PIN);
+        key = key.and_tree(&ctx.recipes.join("std"))?.and(wasi_libc::PIN);
     }
     let path = result(ctx, "sysroot", &format!("{target}-{}", key.finish()), |dir| {
         // Built outside of `dir`: its paths end up in the library, and they should not name a temporary place.
@@ -57,7 +57,7 @@ pub fn sysroot(ctx: &Ctx<'_>, target: &str) -> Result<Sysroot> {
         let source = work.join("library");
         copy_library(&rust.library, &source)?;
         if programs {
-            edits::apply(&recipes().join("std"), &source)?;
+            edits::apply(&ctx.recipes.join("std"), &source, rust.minor())?;
         }
         ctx.progress.step(&format!("building the standard library for {target}"));
         build(ctx, &rust, target, &work)?;

@@ -1,17 +1,19 @@
 //! Finding a Rust compiler with the source of its own standard library, and a C compiler that knows wasm.
 //!
-//! Debian's `rustc-web` and `rust-web-src` are one such pair, and the one whose source our edits are written against;
-//! rustup's `rust-src` component with the compiler it belongs to is another.
+//! rustup's `rust-src` component with the compiler it belongs to is one such pair, Debian's `rustc-web` and `rust-web-src` is another.
+//! Our edits of the library fit some versions (`std/edits.toml` names them), so a pair of another version is passed over.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::command::{ask, first_of, run};
-use crate::{Ctx, Error, Result};
+use crate::{Ctx, Error, Result, edits};
 
-/// Debian's packages that build guests.
-const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "rust-web-src", "clang-22", "lld-22", "llvm-22", "libclang-rt-22-dev"];
+/// Debian's packages with a Rust compiler and its library's source.
+const DEBIAN_RUST: &[&str] = &["rustc-web", "rust-web-src"];
+/// Debian's packages with a C compiler for wasm.
+const DEBIAN_C: &[&str] = &["clang-22", "lld-22", "llvm-22", "libclang-rt-22-dev"];
 
 /// A compiler and the library source that belongs to it.
 #[derive(Clone, Debug)]
@@ -24,40 +26,97 @@ pub(crate) struct Rust {
 }
 
 impl Rust {
+    /// The pair of the compiler that `rustc` runs, which may be rustup's proxy.
     fn at(rustc: &Path) -> Option<Rust> {
-        let version = ask(rustc, &["-vV"])?;
         let sysroot = PathBuf::from(ask(rustc, &["--print", "sysroot"])?.trim());
+        let itself = sysroot.join("bin/rustc");
+        let rustc = if itself.is_file() { itself } else { rustc.to_owned() };
+        let version = ask(&rustc, &["-vV"])?;
         let library = sysroot.join("lib/rustlib/src/rust/library");
-        library.join("std/src/lib.rs").is_file().then(|| Rust { rustc: rustc.to_owned(), library, version })
+        library.join("std/src/lib.rs").is_file().then_some(Rust { rustc, library, version })
     }
 
     /// The machine the compiler runs on.
     pub(crate) fn host(&self) -> &str {
-        self.version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or("unknown")
+        self.field("host: ")
+    }
+
+    /// Major and minor number, such as `1.95`: what a library's source depends on.
+    pub(crate) fn minor(&self) -> &str {
+        let release = self.field("release: ");
+        release.rsplit_once('.').map_or(release, |(minor, _)| minor)
+    }
+
+    fn is_any_of(&self, versions: &[String]) -> bool {
+        versions.iter().any(|version| version == self.minor())
+    }
+
+    fn field(&self, name: &str) -> &str {
+        self.version.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("unknown")
     }
 }
 
-/// Finds a pair, or gets one.
+/// Finds a pair that our edits fit, or gets one.
 pub(crate) fn rust(ctx: &Ctx<'_>) -> Result<Rust> {
-    let debian = Path::new("/usr/bin/rustc");
-    if let Some(found) = Rust::at(debian).or_else(rustup_pair) {
+    let versions = edits::versions(&ctx.recipes.join("std"))?;
+    if let Some(found) = present().into_iter().find(|pair| pair.is_any_of(&versions)) {
         return Ok(found);
     }
-    if ask("rustup", &["--version"]).is_some() {
-        ctx.progress.step("asking rustup for the standard library's source");
-        let added = run("rust-src", Command::new("rustup").args(["component", "add", "rust-src"]));
-        if let (Ok(_), Some(found)) = (added, rustup_pair()) {
-            return Ok(found);
-        }
+    if let Some(found) = from_rustup(ctx, &versions) {
+        return Ok(found);
     }
-    install(ctx)?;
-    Rust::at(debian).ok_or_else(|| {
-        Error::new("no Rust compiler has its standard library's source beside it, although Debian's were installed")
-    })
+    let why = match from_debian(ctx, &versions) {
+        Ok(Some(found)) => return Ok(found),
+        Ok(None) => "Debian's is of another version".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let found: Vec<String> = present().iter().map(|pair| pair.minor().to_owned()).collect();
+    Err(Error::new(format!(
+        "building the guests takes a Rust compiler with its standard library's source, of version {fits} (found: {found}): \
+         run `rustup toolchain install {first} --component rust-src`, \
+         or on Debian, as root, `apt-get install --no-install-recommends {debian}` ({why})",
+        fits = versions.join(" or "),
+        found = if found.is_empty() { "none".to_owned() } else { found.join(", ") },
+        first = versions.first().map_or("stable", String::as_str),
+        debian = DEBIAN_RUST.join(" "),
+    )))
 }
 
-fn rustup_pair() -> Option<Rust> {
-    Rust::at(Path::new("rustc"))
+/// The pairs that are there: the compiler in `PATH`, Debian's, and those of every toolchain of rustup's.
+fn present() -> Vec<Rust> {
+    let toolchains = ask("rustup", &["toolchain", "list", "--quiet"]).unwrap_or_default();
+    let of_rustup =
+        toolchains.lines().filter_map(|name| ask("rustup", &["which", "--toolchain", name.trim(), "rustc"]));
+    let fixed = ["rustc", "/usr/bin/rustc"].map(PathBuf::from);
+    let places = fixed.into_iter().chain(of_rustup.map(|path| PathBuf::from(path.trim())));
+    places.filter_map(|rustc| Rust::at(&rustc)).collect()
+}
+
+/// A toolchain from rustup, where it can be reached.
+fn from_rustup(ctx: &Ctx<'_>, versions: &[String]) -> Option<Rust> {
+    let version = versions.first()?;
+    ask("rustup", &["--version"])?;
+    ctx.progress.step(&format!("asking rustup for Rust {version} with the standard library's source"));
+    let mut install = Command::new("rustup");
+    install.args([
+        "toolchain",
+        "install",
+        version,
+        "--no-self-update",
+        "--profile",
+        "minimal",
+        "--component",
+        "rust-src",
+    ]);
+    run("rust-src", &mut install).ok()?;
+    present().into_iter().find(|pair| pair.minor() == version)
+}
+
+/// Debian's pair, where packages can be installed. `None` when they are of no version that fits.
+fn from_debian(ctx: &Ctx<'_>, versions: &[String]) -> Result<Option<Rust>> {
+    install(ctx, DEBIAN_RUST)?;
+    let pair = Rust::at(Path::new("/usr/bin/rustc"));
+    Ok(pair.filter(|pair| pair.is_any_of(versions)))
 }
 
 /// A C compiler and an archiver that know wasm32.
@@ -76,25 +135,24 @@ pub(crate) fn c(ctx: &Ctx<'_>) -> Result<C> {
     if let Some(found) = find() {
         return Ok(found);
     }
-    install(ctx)?;
+    install(ctx, DEBIAN_C)?;
     find().ok_or_else(|| Error::new("no clang and llvm-ar can be run, although Debian's were installed"))
 }
 
-/// Installs Debian's packages, when that is possible here.
-fn install(ctx: &Ctx<'_>) -> Result<()> {
-    let wanted = DEBIAN_PACKAGES.join(" ");
+/// Installs packages of Debian's, when that is possible here.
+fn install(ctx: &Ctx<'_>, packages: &[&str]) -> Result<()> {
+    let wanted = packages.join(" ");
     let root = ask("id", &["-u"]).is_some_and(|uid| uid.trim() == "0");
     if !root || ask("apt-get", &["--version"]).is_none() {
         return Err(Error::new(format!(
-            "building the guests takes a Rust compiler with its standard library's source, and clang: \
-             on Debian run `apt-get install --no-install-recommends {wanted}` as root; \
-             elsewhere run `rustup component add rust-src` and install clang and llvm"
+            "building the guests takes Debian's {wanted}, or the like of another system (clang and llvm 20 to 22; for Rust, \
+             `rustup component add rust-src`): on Debian run `apt-get install --no-install-recommends {wanted}` as root"
         )));
     }
-    ctx.progress.step("installing compilers from Debian");
+    ctx.progress.step(&format!("installing {wanted} from Debian"));
     run("package lists", Command::new("apt-get").args(["update", "-q"]))?;
     let mut apt = Command::new("apt-get");
-    apt.args(["install", "-y", "-q", "--no-install-recommends"]).args(DEBIAN_PACKAGES);
+    apt.args(["install", "-y", "-q", "--no-install-recommends"]).args(packages);
     run("compilers", apt.env("DEBIAN_FRONTEND", "noninteractive"))?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::cache::{Key, copy_tree, result};
 use crate::command::run;
 use crate::sysroot::{PROGRAMS, Sysroot, sysroot};
 use crate::toolchain::{self, wasi_libc};
-use crate::{Ctx, Error, Result, edits, recipes};
+use crate::{Ctx, Error, Result, edits};
 
 /// Counts up when the way the tools are built changes.
 const RECIPE: &str = "tools 1";
@@ -53,10 +53,10 @@ pub struct Tools {
 pub fn tools(ctx: &Ctx<'_>) -> Result<Tools> {
     let sysroot = sysroot(ctx, PROGRAMS)?;
     let key = Key::new(RECIPE).and(&sysroot.key());
-    let key = key.and_tree(&recipes().join("guests"))?.and_tree(&recipes().join("patches"))?;
+    let key = key.and_tree(&ctx.recipes.join("guests"))?.and_tree(&ctx.recipes.join("patches"))?;
     let dir = result(ctx, "tools", &key.finish(), |dir| {
         let workspace = ctx.cache.join("build").join("guests");
-        copy_tree(&recipes().join("guests"), &workspace)?;
+        copy_tree(&ctx.recipes.join("guests"), &workspace)?;
         for (name, version, pin) in PATCHED {
             patch(ctx, &workspace, name, version, pin)?;
         }
@@ -92,7 +92,7 @@ fn patch(ctx: &Ctx<'_>, workspace: &Path, name: &str, version: &str, pin: &str) 
     let fresh = workspace.join(format!(".{name}"));
     let _ = fs::remove_dir_all(&fresh);
     copy_tree(&original, &fresh)?;
-    edits::apply(&recipes().join("patches").join(name), &fresh)?;
+    edits::apply(&ctx.recipes.join("patches").join(name), &fresh, version)?;
     let changed = copy_tree(&fresh, &workspace.join("patched").join(name));
     let _ = fs::remove_dir_all(&fresh);
     changed

@@ -96,6 +96,12 @@ mod import {
     unsafe extern "C" {
         pub fn kill(pid: u32, signal: u32) -> i32;
     }
+
+    // wasi-libc's own; not every version of the crate libc has it.
+    unsafe extern "C" {
+        #[link_name = "chdir"]
+        pub fn libc_chdir(path: *const libc::c_char) -> libc::c_int;
+    }
 }
 
 fn check(errno: i32) -> io::Result<()> {
@@ -174,7 +180,7 @@ fn kernel_cwd() -> io::Result<Vec<u8>> {
 /// Gives wasi-libc, which resolves relative paths itself, the kernel's working directory.
 fn adopt_kernel_cwd() -> io::Result<()> {
     let cwd = kernel_cwd()?;
-    crate::sys::pal::cvt(unsafe { libc::chdir(cwd.as_ptr().cast()) }).map(drop)
+    crate::sys::pal::cvt(unsafe { import::libc_chdir(cwd.as_ptr().cast()) }).map(drop)
 }
 
 /// `chdir(2)`: the kernel's own working directory moves, so that children inherit it and `/proc/self/cwd` is right;

@@ -252,7 +252,8 @@ fn sysroot() -> guests::Sysroot {
     let built = std::fs::read_dir(cache.join("sysroot")).into_iter().flatten().flatten();
     let any = built.map(|entry| entry.file_name()).any(|name| name.to_string_lossy().starts_with(TARGET));
     assert!(any, "no standard library for guests in {}: run `cargo xtask setup`", cache.display());
-    let ctx = guests::Ctx { cache, jobs: 1, progress: &Noted };
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../coreutils-build");
+    let ctx = guests::Ctx { recipes, cache, jobs: 1, progress: &Noted };
     match guests::sysroot(&ctx, TARGET) {
         Ok(sysroot) => sysroot,
         Err(error) => panic!("no standard library for guests ({error}): run `cargo xtask setup`"),

@@ -6,8 +6,8 @@ use crate::command::{Run, find_program};
 use crate::failure::{Failure, Result};
 use crate::ui::Step;
 
-/// What builds guests where rustup's parts can't be had; eyot-coreutils-build installs them itself when it may.
-pub const GUEST_COMPILERS: [&str; 4] = ["rustc-web", "rust-web-src", "clang-22", "lld-22"];
+/// What builds guests beside a Rust compiler with its library's source; eyot-coreutils-build installs them itself when it may.
+pub const GUEST_COMPILERS: [&str; 2] = ["clang-22", "llvm-22"];
 
 /// Those of the packages that are not installed. Where there is no dpkg, none can be told to be missing.
 pub fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {

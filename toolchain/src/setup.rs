@@ -105,7 +105,8 @@ fn with_guests<T>(
 ) -> Result<T> {
     let step = Mutex::new(ui.step(name));
     let jobs = std::thread::available_parallelism().map_or(2, usize::from);
-    let made = work(&guests::Ctx { cache: places.cache.join("guests"), jobs, progress: &Notes(&step) });
+    let recipes = places.root.join("coreutils-build");
+    let made = work(&guests::Ctx { recipes, cache: places.cache.join("guests"), jobs, progress: &Notes(&step) });
     let step = step.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     match made {
         Ok(value) => {
