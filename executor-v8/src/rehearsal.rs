@@ -56,6 +56,7 @@ fn status(kind: NodeKind, size: u64) -> FileStatus {
         modified: t,
         changed: t,
         created: t,
+        lifetime_ns: 0,
     };
     FileStatus { device: 1, attributes, block_size: 4096 }
 }

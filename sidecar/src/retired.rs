@@ -26,7 +26,7 @@ impl Filesystem for Retired {
             root: ROOT,
             capabilities: Capabilities::WRITABLE,
             entry_lifetime_ns: 0,
-            attribute_lifetime_ns: 0,
+            absence_lifetime_ns: 0,
             kind: "retired".into(),
         }
     }
@@ -51,6 +51,7 @@ impl Filesystem for Retired {
             modified: never,
             changed: never,
             created: never,
+            lifetime_ns: 0,
         })
     }
 

@@ -62,7 +62,7 @@ impl Bytes {
         for _ in 0..4 {
             bytes = bytes.u64(1_000_000_000).u32(0).align(8);
         }
-        bytes
+        bytes.u64(0)
     }
 }
 
@@ -77,7 +77,7 @@ impl Forge {
     pub fn new() -> Self {
         let mut forge = Self { bodies: Vec::new(), memory: vec![0; ANSWERS_START] };
         let kind = forge.put(&Bytes(b"forged".to_vec()));
-        forge.answer("info", &Bytes::default().u64(1).u16(0x1ff).u64(0).u64(0).u32(kind).u32(6));
+        forge.answer("info", &Bytes::default().u64(1).u16(0xff).u64(0).u64(0).u32(kind).u32(6));
         forge
     }
 

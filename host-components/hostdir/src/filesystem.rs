@@ -29,7 +29,8 @@ impl Hostdir {
     }
 
     fn attributes(&self, status: &Status) -> Result<Attributes, Errno> {
-        status.attributes(self.nodes.number(status.identity()), self.owner.0, self.owner.1)
+        let attributes = status.attributes(self.nodes.number(status.identity()), self.owner.0, self.owner.1)?;
+        Ok(Attributes { lifetime_ns: self.lifetime_ns, ..attributes })
     }
 
     /// Counts a lookup of what `handle` stands for.
@@ -73,7 +74,7 @@ impl Filesystem for Hostdir {
             root: self.nodes.root(),
             capabilities,
             entry_lifetime_ns: self.lifetime_ns,
-            attribute_lifetime_ns: self.lifetime_ns,
+            absence_lifetime_ns: self.lifetime_ns,
             kind: "hostdir".into(),
         }
     }

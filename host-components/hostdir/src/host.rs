@@ -63,6 +63,7 @@ impl Status {
             modified: time(&status.stx_mtime),
             changed,
             created: if has_birth { time(&status.stx_btime) } else { changed },
+            lifetime_ns: 0,
         })
     }
 }

@@ -18,13 +18,12 @@ const LISTING_ENTRIES_MAX: usize = 4096;
 impl Filesystem for Memfs {
     fn info(&self) -> FilesystemInfo {
         let lifetime_ns = if self.shared { 0 } else { u64::MAX };
-        let mut capabilities = Capabilities::all();
-        capabilities.set(Capabilities::EXCLUSIVE, !self.shared);
+        let capabilities = Capabilities::all() - Capabilities::EVENTS - Capabilities::LOCKS;
         FilesystemInfo {
             root: ROOT,
             capabilities,
             entry_lifetime_ns: lifetime_ns,
-            attribute_lifetime_ns: lifetime_ns,
+            absence_lifetime_ns: lifetime_ns,
             kind: "memfs".into(),
         }
     }

@@ -254,6 +254,7 @@ impl BaseNode {
             modified: self.modified,
             changed: self.modified,
             created: self.modified,
+            lifetime_ns: 0,
         }
     }
 }

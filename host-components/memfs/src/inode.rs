@@ -119,6 +119,7 @@ impl Inode {
             modified: self.modified,
             changed: self.changed,
             created: self.created,
+            lifetime_ns: 0,
         }
     }
 

@@ -45,7 +45,7 @@ pub(super) fn info(info: types::FilesystemInfo) -> Result<FilesystemInfo, Lie> {
         root: info.root,
         capabilities: capabilities_in(info.capabilities),
         entry_lifetime_ns: info.entry_lifetime_ns,
-        attribute_lifetime_ns: info.attribute_lifetime_ns,
+        absence_lifetime_ns: info.absence_lifetime_ns,
         kind: info.kind,
     })
 }
@@ -83,6 +83,7 @@ pub(super) fn attributes(from: types::Attributes, expected: Expected) -> Result<
         modified: time(from.modified)?,
         changed: time(from.changed)?,
         created: time(from.created)?,
+        lifetime_ns: from.lifetime_ns,
     })
 }
 

@@ -130,7 +130,8 @@ pub(super) fn capabilities_in(capabilities: types::Capabilities) -> b::Capabilit
         (C::SPARSE, b::Capabilities::SPARSE),
         (C::CASE_SENSITIVE, b::Capabilities::CASE_SENSITIVE),
         (C::SPECIAL_FILES, b::Capabilities::SPECIAL_FILES),
-        (C::EXCLUSIVE, b::Capabilities::EXCLUSIVE),
+        (C::EVENTS, b::Capabilities::EVENTS),
+        (C::LOCKS, b::Capabilities::LOCKS),
     ];
     pairs.into_iter().filter(|(theirs, _)| capabilities.contains(*theirs)).map(|(_, ours)| ours).collect()
 }

@@ -102,6 +102,7 @@ pub(crate) fn status_of(file: &OpenFile) -> Result<FileStatus, Errno> {
         modified: Timestamp::default(),
         changed: Timestamp::default(),
         created: Timestamp::default(),
+        lifetime_ns: 0,
     };
     Ok(FileStatus { device: 0, attributes, block_size: 4096 })
 }

@@ -48,9 +48,9 @@ impl Filesystem for Devfs {
     fn info(&self) -> FilesystemInfo {
         FilesystemInfo {
             root: ROOT,
-            capabilities: Capabilities::EXCLUSIVE | Capabilities::CASE_SENSITIVE,
+            capabilities: Capabilities::CASE_SENSITIVE,
             entry_lifetime_ns: u64::MAX,
-            attribute_lifetime_ns: u64::MAX,
+            absence_lifetime_ns: u64::MAX,
             kind: "devtmpfs".into(),
         }
     }
@@ -88,6 +88,7 @@ impl Filesystem for Devfs {
             modified: self.booted,
             changed: self.booted,
             created: self.booted,
+            lifetime_ns: u64::MAX,
         })
     }
 

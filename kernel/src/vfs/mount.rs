@@ -76,7 +76,7 @@ impl Mount {
 
     /// Whether nothing but this mount changes the files, so that entries need not be asked for again.
     pub(super) fn exclusive(&self) -> bool {
-        self.info.capabilities.contains(Capabilities::EXCLUSIVE) || self.info.entry_lifetime_ns == u64::MAX
+        self.info.entry_lifetime_ns == u64::MAX
     }
 
     /// The contents of a file that is made when it is opened; none for ordinary files.

@@ -190,6 +190,7 @@ impl Procfs {
             modified: self.booted,
             changed: self.booted,
             created: self.booted,
+            lifetime_ns: 0,
         })
     }
 }
@@ -241,7 +242,7 @@ impl Filesystem for Procfs {
             // Writable, so that what fails says what Linux says: `EACCES`, not `EROFS`.
             capabilities: Capabilities::CASE_SENSITIVE | Capabilities::WRITABLE,
             entry_lifetime_ns: 0,
-            attribute_lifetime_ns: 0,
+            absence_lifetime_ns: 0,
             kind: "proc".into(),
         }
     }

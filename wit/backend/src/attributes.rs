@@ -115,6 +115,8 @@ pub struct Attributes {
     pub changed: Timestamp,
     /// Birth.
     pub created: Timestamp,
+    /// For how many nanoseconds these attributes may be believed: 0 not at all, `u64::MAX` until this mount changes them or the backend tells.
+    pub lifetime_ns: u64,
 }
 
 /// A change to attributes: what is `None` stays.
@@ -180,10 +182,10 @@ pub struct FilesystemInfo {
     pub root: Node,
     /// What the filesystem can do.
     pub capabilities: Capabilities,
-    /// For how many nanoseconds a looked-up name may be believed.
+    /// For how many nanoseconds a name that was found, made or listed leads where it led; `u64::MAX`: for ever.
     pub entry_lifetime_ns: u64,
-    /// For how many nanoseconds attributes may be believed.
-    pub attribute_lifetime_ns: u64,
+    /// For how many nanoseconds a name that was not there stays absent.
+    pub absence_lifetime_ns: u64,
     /// A short name for `/proc/mounts`.
     pub kind: String,
 }
@@ -208,8 +210,10 @@ bitflags! {
         const CASE_SENSITIVE = 1 << 6;
         /// FIFOs, sockets' names and device nodes can be made.
         const SPECIAL_FILES = 1 << 7;
-        /// Nothing but this mount changes the files.
-        const EXCLUSIVE = 1 << 8;
+        /// It tells when others change its files.
+        const EVENTS = 1 << 8;
+        /// It arbitrates locks with whoever else uses its files.
+        const LOCKS = 1 << 9;
     }
 
     /// How a file is opened.
