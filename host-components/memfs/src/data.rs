@@ -84,7 +84,6 @@ impl FileData {
     }
 
     /// Appends at most `length` bytes at `offset` to `out`: [`read`](Self::read) for one who has no buffer yet, without zeroing one first.
-    #[cfg(any(test, all(target_family = "wasm", feature = "component")))]
     pub(crate) fn read_onto(&self, offset: u64, length: usize, under: &[u8], out: &mut Vec<u8>) {
         let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX).min(length);
         let (mut at, end) = (offset, offset.saturating_add(left as u64));

@@ -6,7 +6,7 @@ use eyot_backend::{
     Timestamp,
 };
 
-use crate::inode::{Body, MODE_MASK};
+use crate::inode::{Body, Inode, MODE_MASK};
 use crate::memfs::{Memfs, ROOT, View};
 use crate::name::check_target;
 
@@ -188,6 +188,32 @@ impl Filesystem for Memfs {
             self.note_access(node);
         }
         Ok(count)
+    }
+
+    fn read_vec(&self, node: Node, handle: Handle, offset: u64, length: usize) -> Result<Vec<u8>, Errno> {
+        let length = length.min(CHUNK_BYTES_MAX);
+        let copied = self.view(node, |view| match view {
+            View::Own(Inode { body: Body::File(data), accessed, modified, changed, .. })
+                if accessed > modified && accessed > changed =>
+            {
+                let left = usize::try_from(data.size().saturating_sub(offset)).unwrap_or(usize::MAX);
+                let mut bytes = Vec::new();
+                bytes.try_reserve_exact(left.min(length)).map_err(|_| Errno::Nomem)?;
+                data.read_onto(offset, length, self.shown(data.under()), &mut bytes);
+                Ok(Some(bytes))
+            }
+            _ => Ok(None),
+        })?;
+        if let Some(bytes) = copied {
+            return Ok(bytes);
+        }
+        // The first read since a change, or an error: the long way.
+        let size = self.getattr(node)?.size;
+        let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; left.min(length)];
+        let count = self.read(node, handle, offset, &mut bytes)?;
+        bytes.truncate(count);
+        Ok(bytes)
     }
 
     fn write(&self, node: Node, _handle: Handle, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {

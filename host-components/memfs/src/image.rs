@@ -254,7 +254,7 @@ impl BaseNode {
             modified: self.modified,
             changed: self.modified,
             created: self.modified,
-            lifetime_ns: 0,
+            lifetime_ns: crate::ATTRIBUTES_LIFETIME_NS,
         }
     }
 }

@@ -119,7 +119,7 @@ impl Inode {
             modified: self.modified,
             changed: self.changed,
             created: self.created,
-            lifetime_ns: 0,
+            lifetime_ns: crate::ATTRIBUTES_LIFETIME_NS,
         }
     }
 

@@ -4,14 +4,13 @@
 //! the linker `wasm-component-ld`; `cargo xtask setup` does it (see the crate's `README.md`).
 
 mod clock;
-#[cfg(all(target_family = "wasm", feature = "component"))]
-mod component;
 mod data;
 mod directory;
 mod filesystem;
 pub mod image;
 mod inode;
 mod memfs;
+mod mount;
 mod name;
 mod namespace;
 mod quota;
@@ -21,6 +20,11 @@ mod xattr;
 
 pub use image::{BaseImage, BuildError, ImageBuilder, ImageError, Meta};
 pub use memfs::{BYTES_MAX_DEFAULT, INODES_MAX_DEFAULT, Memfs, MemfsBuilder};
+pub use mount::MemfsMount;
 
 /// The size that a directory answers with, in bytes: directories have no contents of their own.
 pub(crate) const DIRECTORY_SIZE_BYTES: u64 = 4096;
+
+/// For how long the kernel may believe attributes. Compiled in, asking again is as cheap as remembering, and several kernels may share the filesystem; a
+/// component serves one mount, and a call costs more.
+pub(crate) const ATTRIBUTES_LIFETIME_NS: u64 = if cfg!(target_family = "wasm") { u64::MAX } else { 0 };

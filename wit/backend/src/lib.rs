@@ -3,10 +3,15 @@
 //! The same trait, [`Filesystem`], is implemented by backends that are compiled into the host and, through the export glue of
 //! a component crate, by backends that are loaded at run time. The WIT files beside this crate are the contract; the names here are
 //! theirs. This crate needs neither an engine nor an operating system, so that it builds for every target.
+//!
+//! With the feature `component`, on wasm32, [`export_component!`] makes a component of any [`MountType`].
 
 mod attributes;
+#[cfg(all(target_family = "wasm", feature = "component"))]
+pub mod component;
 mod errno;
 mod filesystem;
+mod mount;
 
 pub use attributes::{
     AttributeChanges, Attributes, Capabilities, DirectoryEntry, FilesystemInfo, FilesystemStatus, Handle, Node,
@@ -14,6 +19,7 @@ pub use attributes::{
 };
 pub use errno::{Errno, UnknownErrno};
 pub use filesystem::{Content, Filesystem};
+pub use mount::{MountType, Refusal, SettingDescription, SettingKind, Settings};
 
 /// The longest read or write of one backend call, in bytes.
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;

@@ -1,88 +1,131 @@
-//! The component's exports: the same filesystem behind the types that `wit-bindgen` makes of `wit/backend`.
+//! A component of the world `mount-backend`, made of any [`MountType`] by [`export_component!`](crate::export_component).
 
+use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-use eyot_backend as b;
-use eyot_backend::Filesystem as _;
+use crate as b;
+use crate::{Filesystem, MountType, Settings};
+use bindings::exports::eyot::backend::filesystem::Guest as FilesystemGuest;
+use bindings::exports::eyot::backend::mount::{self as m, Guest as MountGuest};
+use bindings::eyot::backend::types as w;
 
-use crate::inode::{Body, Inode};
-use crate::memfs::View;
-use crate::{Memfs, MemfsBuilder};
-use exports::eyot::backend::filesystem::Guest as FilesystemGuest;
-use exports::eyot::backend::mount::{Guest as MountGuest, Refusal, Setting};
-use eyot::backend::types as w;
-
-wit_bindgen::generate!({ path: "../../wit/backend", world: "mount-backend" });
-
-struct Component;
-export!(Component);
-
-static MEMFS: OnceLock<Memfs> = OnceLock::new();
-
-/// The filesystem: as it was configured, or with the default limits when nobody did.
-fn memfs() -> &'static Memfs {
-    MEMFS.get_or_init(|| builder().build())
+#[doc(hidden)]
+#[allow(missing_docs, reason = "generated; the WIT has the documentation")]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: ".",
+        world: "mount-backend",
+        pub_export_macro: true,
+        export_macro_name: "export_mount_backend",
+        default_bindings_module: "eyot_backend::component::bindings",
+    });
 }
 
-fn builder() -> MemfsBuilder {
-    Memfs::builder().clock(|| timestamp_in(eyot::backend::clock::now()))
-}
+/// Makes this crate's component: the mount type that is named becomes the exports `mount` and `filesystem`. Once in a crate of type `cdylib`.
+///
+/// ```ignore
+/// eyot_backend::export_component!(MyMount);
+/// ```
+#[macro_export]
+macro_rules! export_component {
+    ($mount:ty) => {
+        const _: () = {
+            struct Place;
 
-impl MountGuest for Component {
-    fn configure(settings: Vec<Setting>) -> Result<(), Refusal> {
-        let refuse = |message: String| Refusal { code: w::Errno::Inval, message };
-        let mut builder = builder();
-        let mut root = b::Ownership { mode: 0o755, uid: 0, gid: 0 };
-        for Setting { key, value } in settings {
-            let number = match value.strip_prefix("0o") {
-                Some(octal) => u64::from_str_radix(octal, 8),
-                None => value.parse(),
-            };
-            let number = number.map_err(|_| refuse(format!("{key}={value}: the value is not a number")))?;
-            let small = u32::try_from(number).map_err(|_| refuse(format!("{key}={value}: the value is too large")));
-            match key.as_str() {
-                "bytes_max" => builder = builder.bytes_max(number),
-                "inodes_max" => builder = builder.inodes_max(number),
-                "mode" => root.mode = small?,
-                "uid" => root.uid = small?,
-                "gid" => root.gid = small?,
-                _ => {
-                    let known = "bytes_max, inodes_max, mode, uid and gid";
-                    return Err(refuse(format!("{key}: memfs has no such setting; it has {known}")));
+            impl $crate::component::Place for Place {
+                type Mount = $mount;
+
+                fn filesystem() -> &'static ::std::sync::OnceLock<<$mount as $crate::MountType>::Filesystem> {
+                    static FILESYSTEM: ::std::sync::OnceLock<<$mount as $crate::MountType>::Filesystem> =
+                        ::std::sync::OnceLock::new();
+                    &FILESYSTEM
                 }
             }
-        }
-        let mut made = false;
-        MEMFS.get_or_init(|| {
-            made = true;
-            builder.root(root).build()
-        });
-        if made { Ok(()) } else { Err(refuse("the filesystem is in use already".into())) }
+
+            type Glue = $crate::component::Glue<Place>;
+    $crate::component::bindings::export_mount_backend!(Glue with_types_in $crate::component::bindings);
+        };
+    };
+}
+
+/// Where the one filesystem of a component is kept: a `static` of the crate that exports it.
+#[doc(hidden)]
+pub trait Place: 'static {
+    type Mount: MountType;
+
+    fn filesystem() -> &'static OnceLock<<Self::Mount as MountType>::Filesystem>;
+}
+
+/// The exports, over the filesystem at a place.
+#[doc(hidden)]
+pub struct Glue<P>(PhantomData<P>);
+
+impl<P: Place> Glue<P> {
+    /// The filesystem. One that was never configured has no settings; where that is refused there is nothing to go on with, and the trap says so.
+    fn fs() -> &'static impl Filesystem {
+        P::filesystem().get_or_init(|| {
+            let made = Settings::check(P::Mount::SETTINGS, []).and_then(|none| P::Mount::mount(&none, now));
+            made.unwrap_or_else(|refusal| panic!("used before it was configured: {refusal}"))
+        })
     }
 }
 
-impl FilesystemGuest for Component {
+fn now() -> b::Timestamp {
+    timestamp_in(bindings::eyot::backend::clock::now())
+}
+
+impl<P: Place> MountGuest for Glue<P> {
+    fn settings() -> Vec<m::SettingDescription> {
+        let describe = |setting: &b::SettingDescription| m::SettingDescription {
+            key: setting.key.into(),
+            kind: match setting.kind {
+                b::SettingKind::Text => m::SettingKind::Text,
+                b::SettingKind::Number => m::SettingKind::Number,
+                b::SettingKind::Boolean => m::SettingKind::Boolean,
+                b::SettingKind::Size => m::SettingKind::Size,
+                b::SettingKind::Duration => m::SettingKind::Duration,
+                b::SettingKind::Secret => m::SettingKind::Secret,
+            },
+            required: setting.required,
+            default_value: setting.default_value.map(str::to_owned),
+            help: setting.help.into(),
+        };
+        P::Mount::SETTINGS.iter().map(describe).collect()
+    }
+
+    fn configure(settings: Vec<m::Setting>) -> Result<(), m::Refusal> {
+        let given = settings.into_iter().map(|setting| (setting.key, setting.value));
+        let made = Settings::check(P::Mount::SETTINGS, given).and_then(|settings| P::Mount::mount(&settings, now));
+        let kept = made.and_then(|filesystem| {
+            let kept = P::filesystem().set(filesystem);
+            kept.map_err(|_| b::Refusal { errno: b::Errno::Busy, message: "the filesystem is in use already".into() })
+        });
+        kept.map_err(|refusal| m::Refusal { code: errno(refusal.errno), message: refusal.message })
+    }
+}
+
+impl<P: Place> FilesystemGuest for Glue<P> {
     fn info() -> w::FilesystemInfo {
-        let info = memfs().info();
+        let info = Self::fs().info();
         w::FilesystemInfo {
             root: info.root,
             capabilities: w::Capabilities::from_bits_truncate(info.capabilities.bits() as _),
             entry_lifetime_ns: info.entry_lifetime_ns,
-            attribute_lifetime_ns: info.attribute_lifetime_ns,
+            absence_lifetime_ns: info.absence_lifetime_ns,
             kind: info.kind,
         }
     }
 
     fn lookup(dir: u64, name: String) -> Result<w::Attributes, w::Errno> {
-        attributes(memfs().lookup(dir, &name))
+        attributes(Self::fs().lookup(dir, &name))
     }
 
     fn forget(node: u64, count: u64) {
-        memfs().forget(node, count);
+        Self::fs().forget(node, count);
     }
 
     fn getattr(node: u64) -> Result<w::Attributes, w::Errno> {
-        attributes(memfs().getattr(node))
+        attributes(Self::fs().getattr(node))
     }
 
     fn setattr(node: u64, changes: w::AttributeChanges) -> Result<w::Attributes, w::Errno> {
@@ -94,19 +137,19 @@ impl FilesystemGuest for Component {
             accessed: changes.accessed.map(timestamp_in),
             modified: changes.modified.map(timestamp_in),
         };
-        attributes(memfs().setattr(node, &changes))
+        attributes(Self::fs().setattr(node, &changes))
     }
 
     fn create(dir: u64, name: String, owner: w::Ownership) -> Result<w::Attributes, w::Errno> {
-        attributes(memfs().create(dir, &name, ownership(owner)))
+        attributes(Self::fs().create(dir, &name, ownership(owner)))
     }
 
     fn mkdir(dir: u64, name: String, owner: w::Ownership) -> Result<w::Attributes, w::Errno> {
-        attributes(memfs().mkdir(dir, &name, ownership(owner)))
+        attributes(Self::fs().mkdir(dir, &name, ownership(owner)))
     }
 
     fn symlink(dir: u64, name: String, target: String, owner: w::Ownership) -> Result<w::Attributes, w::Errno> {
-        attributes(memfs().symlink(dir, &name, &target, ownership(owner)))
+        attributes(Self::fs().symlink(dir, &name, &target, ownership(owner)))
     }
 
     fn make_node(
@@ -116,28 +159,19 @@ impl FilesystemGuest for Component {
         device: u64,
         owner: w::Ownership,
     ) -> Result<w::Attributes, w::Errno> {
-        let kind = match kind {
-            w::NodeKind::File => b::NodeKind::File,
-            w::NodeKind::Directory => b::NodeKind::Directory,
-            w::NodeKind::Symlink => b::NodeKind::Symlink,
-            w::NodeKind::Fifo => b::NodeKind::Fifo,
-            w::NodeKind::Socket => b::NodeKind::Socket,
-            w::NodeKind::CharacterDevice => b::NodeKind::CharacterDevice,
-            w::NodeKind::BlockDevice => b::NodeKind::BlockDevice,
-        };
-        attributes(memfs().make_node(dir, &name, kind, device, ownership(owner)))
+        attributes(Self::fs().make_node(dir, &name, kind_in(kind), device, ownership(owner)))
     }
 
     fn link(target: u64, dir: u64, name: String) -> Result<w::Attributes, w::Errno> {
-        attributes(memfs().link(target, dir, &name))
+        attributes(Self::fs().link(target, dir, &name))
     }
 
     fn unlink(dir: u64, name: String) -> Result<(), w::Errno> {
-        memfs().unlink(dir, &name).map_err(errno)
+        Self::fs().unlink(dir, &name).map_err(errno)
     }
 
     fn rmdir(dir: u64, name: String) -> Result<(), w::Errno> {
-        memfs().rmdir(dir, &name).map_err(errno)
+        Self::fs().rmdir(dir, &name).map_err(errno)
     }
 
     fn rename(
@@ -148,35 +182,35 @@ impl FilesystemGuest for Component {
         how: w::RenameFlags,
     ) -> Result<(), w::Errno> {
         let how = b::RenameFlags::from_bits_truncate(u32::from(how.bits()));
-        memfs().rename(from_dir, &from_name, to_dir, &to_name, how).map_err(errno)
+        Self::fs().rename(from_dir, &from_name, to_dir, &to_name, how).map_err(errno)
     }
 
     fn readlink(node: u64) -> Result<String, w::Errno> {
-        memfs().readlink(node).map_err(errno)
+        Self::fs().readlink(node).map_err(errno)
     }
 
     fn open(node: u64, how: w::OpenFlags) -> Result<u64, w::Errno> {
-        memfs().open(node, b::OpenFlags::from_bits_truncate(u32::from(how.bits()))).map_err(errno)
+        Self::fs().open(node, b::OpenFlags::from_bits_truncate(u32::from(how.bits()))).map_err(errno)
     }
 
     fn release(node: u64, open_file: u64) {
-        memfs().release(node, open_file);
+        Self::fs().release(node, open_file);
     }
 
     fn read(node: u64, open_file: u64, offset: u64, length: u32) -> Result<Vec<u8>, w::Errno> {
-        memfs().read_vec(node, open_file, offset, length as usize).map_err(errno)
+        Self::fs().read_vec(node, open_file, offset, length as usize).map_err(errno)
     }
 
     fn write(node: u64, open_file: u64, offset: u64, bytes: Vec<u8>) -> Result<u32, w::Errno> {
-        memfs().write(node, open_file, offset, &bytes).map(|count| count as u32).map_err(errno)
+        Self::fs().write(node, open_file, offset, &bytes).map(|count| count as u32).map_err(errno)
     }
 
     fn fsync(node: u64, open_file: u64, data_only: bool) -> Result<(), w::Errno> {
-        memfs().fsync(node, open_file, data_only).map_err(errno)
+        Self::fs().fsync(node, open_file, data_only).map_err(errno)
     }
 
     fn readdir(dir: u64, cookie: u64, max_entries: u32) -> Result<Vec<w::DirectoryEntry>, w::Errno> {
-        let entries = memfs().readdir(dir, cookie, max_entries as usize).map_err(errno)?;
+        let entries = Self::fs().readdir(dir, cookie, max_entries as usize).map_err(errno)?;
         let entries = entries.into_iter().map(|entry| w::DirectoryEntry {
             name: entry.name,
             cookie: entry.cookie,
@@ -186,7 +220,7 @@ impl FilesystemGuest for Component {
     }
 
     fn statfs() -> Result<w::FilesystemStatus, w::Errno> {
-        let status = memfs().statfs().map_err(errno)?;
+        let status = Self::fs().statfs().map_err(errno)?;
         Ok(w::FilesystemStatus {
             block_size: status.block_size,
             blocks: status.blocks,
@@ -198,48 +232,19 @@ impl FilesystemGuest for Component {
     }
 
     fn getxattr(node: u64, name: String) -> Result<Vec<u8>, w::Errno> {
-        memfs().getxattr(node, &name).map_err(errno)
+        Self::fs().getxattr(node, &name).map_err(errno)
     }
 
     fn setxattr(node: u64, name: String, value: Vec<u8>) -> Result<(), w::Errno> {
-        memfs().setxattr(node, &name, &value).map_err(errno)
+        Self::fs().setxattr(node, &name, &value).map_err(errno)
     }
 
     fn listxattr(node: u64) -> Result<Vec<String>, w::Errno> {
-        memfs().listxattr(node).map_err(errno)
+        Self::fs().listxattr(node).map_err(errno)
     }
 
     fn removexattr(node: u64, name: String) -> Result<(), w::Errno> {
-        memfs().removexattr(node, &name).map_err(errno)
-    }
-}
-
-impl Memfs {
-    /// Reads into a new vector; what is the filesystem's own is copied once.
-    fn read_vec(&self, node: u64, handle: u64, offset: u64, length: usize) -> Result<Vec<u8>, b::Errno> {
-        let length = length.min(b::CHUNK_BYTES_MAX);
-        let copied = self.view(node, |view| match view {
-            View::Own(Inode { body: Body::File(data), accessed, modified, changed, .. })
-                if accessed > modified && accessed > changed =>
-            {
-                let left = usize::try_from(data.size().saturating_sub(offset)).unwrap_or(usize::MAX);
-                let mut bytes = Vec::new();
-                bytes.try_reserve_exact(left.min(length)).map_err(|_| b::Errno::Nomem)?;
-                data.read_onto(offset, length, self.shown(data.under()), &mut bytes);
-                Ok(Some(bytes))
-            }
-            _ => Ok(None),
-        })?;
-        if let Some(bytes) = copied {
-            return Ok(bytes);
-        }
-        // The first read since a change, or an error: the long way.
-        let size = self.getattr(node)?.size;
-        let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; left.min(length)];
-        let count = self.read(node, handle, offset, &mut bytes)?;
-        bytes.truncate(count);
-        Ok(bytes)
+        Self::fs().removexattr(node, &name).map_err(errno)
     }
 }
 
@@ -259,6 +264,17 @@ fn attributes(result: Result<b::Attributes, b::Errno>) -> Result<w::Attributes, 
     result.map(|attributes| attributes_out(&attributes)).map_err(errno)
 }
 
+fn kind_in(kind: w::NodeKind) -> b::NodeKind {
+    match kind {
+        w::NodeKind::File => b::NodeKind::File,
+        w::NodeKind::Directory => b::NodeKind::Directory,
+        w::NodeKind::Symlink => b::NodeKind::Symlink,
+        w::NodeKind::Fifo => b::NodeKind::Fifo,
+        w::NodeKind::Socket => b::NodeKind::Socket,
+        w::NodeKind::CharacterDevice => b::NodeKind::CharacterDevice,
+        w::NodeKind::BlockDevice => b::NodeKind::BlockDevice,
+    }
+}
 fn attributes_out(from: &b::Attributes) -> w::Attributes {
     w::Attributes {
         node: from.node,
@@ -282,6 +298,7 @@ fn attributes_out(from: &b::Attributes) -> w::Attributes {
         modified: timestamp_out(from.modified),
         changed: timestamp_out(from.changed),
         created: timestamp_out(from.created),
+        lifetime_ns: from.lifetime_ns,
     }
 }
 
