@@ -57,9 +57,9 @@ fn it_takes_its_limits_as_settings() {
 fn it_refuses_settings_that_it_does_not_have() {
     let Some(component) = component() else { return };
     for (key, value, expected) in [
-        ("colour", "blue", "colour=blue: the value is not a number"),
-        ("colour", "1", "colour: memfs has no such setting"),
-        ("mode", "9999999999", "mode=9999999999: the value is too large"),
+        ("colour", "blue", "colour: there is no such setting"),
+        ("uid", "blue", "uid: blue is not a whole number"),
+        ("mode", "9999999999", "mode: 9999999999 is too large"),
     ] {
         let message = with_settings(&component, &[(key, value)]).err().unwrap().to_string();
         assert!(message.contains("refused its settings") && message.contains(expected), "{message}");

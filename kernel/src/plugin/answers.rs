@@ -1,10 +1,13 @@
 //! The check of what a component answers. What cannot be true is refused; the caller makes `EIO` of it.
 
 use eyot_backend::{
-    Attributes, DirectoryEntry, FilesystemInfo, FilesystemStatus, NAME_BYTES_MAX, Node, NodeKind, Timestamp,
+    Attributes, DirectoryEntry, FilesystemInfo, FilesystemStatus, NAME_BYTES_MAX, Node, NodeKind, SettingDescription,
+    SettingKind, Timestamp,
 };
 
 use super::bindings::{capabilities_in, kind_in, time_in, types};
+use super::exports;
+use super::load::printable;
 
 /// The longest symlink target in bytes (`PATH_MAX` without its terminator).
 const TARGET_BYTES_MAX: usize = 4095;
@@ -12,6 +15,8 @@ const TARGET_BYTES_MAX: usize = 4095;
 const XATTR_BYTES_MAX: usize = 64 * 1024;
 /// The longest list of names of extended attributes (`XATTR_LIST_MAX`).
 const XATTR_LIST_BYTES_MAX: usize = 64 * 1024;
+/// The most settings of a component.
+const SETTINGS_MAX: usize = 256;
 /// The longest kind of filesystem for `/proc/mounts`.
 const KIND_BYTES_MAX: usize = 32;
 
@@ -48,6 +53,35 @@ pub(super) fn info(info: types::FilesystemInfo) -> Result<FilesystemInfo, Lie> {
         absence_lifetime_ns: info.absence_lifetime_ns,
         kind: info.kind,
     })
+}
+
+/// The settings that a component says there are.
+pub(super) fn settings(settings: Vec<exports::SettingDescription>) -> Result<Vec<SettingDescription<String>>, Lie> {
+    if settings.len() > SETTINGS_MAX {
+        return Err("more settings than anybody could give");
+    }
+    let check = |setting: exports::SettingDescription| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let begins = setting.key.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
+        if !begins || setting.key.len() > NAME_BYTES_MAX || !setting.key.bytes().all(plain) {
+            return Err("a setting whose key is not lower-case letters, digits and _");
+        }
+        Ok(SettingDescription {
+            key: setting.key,
+            kind: match setting.kind {
+                exports::SettingKind::Text => SettingKind::Text,
+                exports::SettingKind::Number => SettingKind::Number,
+                exports::SettingKind::Boolean => SettingKind::Boolean,
+                exports::SettingKind::Size => SettingKind::Size,
+                exports::SettingKind::Duration => SettingKind::Duration,
+                exports::SettingKind::Secret => SettingKind::Secret,
+            },
+            required: setting.required,
+            default_value: setting.default_value.map(|text| printable(&text)),
+            help: printable(&setting.help),
+        })
+    };
+    settings.into_iter().map(check).collect()
 }
 
 pub(super) fn attributes(from: types::Attributes, expected: Expected) -> Result<Attributes, Lie> {

@@ -17,6 +17,38 @@ pub(super) struct Setting {
     pub(super) value: String,
 }
 
+/// What a setting's value must look like.
+#[allow(dead_code, reason = "made by lifting only")]
+#[derive(ComponentType, Lift, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+pub(super) enum SettingKind {
+    #[component(name = "text")]
+    Text,
+    #[component(name = "number")]
+    Number,
+    #[component(name = "boolean")]
+    Boolean,
+    #[component(name = "size")]
+    Size,
+    #[component(name = "duration")]
+    Duration,
+    #[component(name = "secret")]
+    Secret,
+}
+
+/// A setting that a component knows.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct SettingDescription {
+    pub(super) key: String,
+    pub(super) kind: SettingKind,
+    pub(super) required: bool,
+    #[component(name = "default-value")]
+    pub(super) default_value: Option<String>,
+    pub(super) help: String,
+}
+
 /// Why a configuration was not taken.
 #[derive(ComponentType, Lift)]
 #[component(record)]
@@ -75,6 +107,7 @@ macro_rules! interface {
 interface! {
     /// `eyot:backend/mount`.
     Mount = "eyot:backend/mount@0.1.0";
+    settings = "settings": () -> (Vec<SettingDescription>,);
     configure = "configure": (settings: &[Setting]) -> (Result<(), Refusal>,);
 }
 

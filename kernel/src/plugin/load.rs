@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eyot_backend::{FilesystemInfo, Timestamp};
+use eyot_backend::{FilesystemInfo, Settings, Timestamp};
 use wasmtime::component::{Component, HasSelf, Linker, types::ComponentItem};
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
 
@@ -114,8 +114,16 @@ impl PluginFilesystem {
 }
 
 fn configure(mount: &Mount, store: &mut Store<HostState>, config: &PluginConfig) -> Result<(), PluginError> {
-    let setting = |(key, value): &(String, String)| Setting { key: key.clone(), value: value.clone() };
-    let settings: Vec<_> = config.settings.iter().map(setting).collect();
+    let failed = |error: &wasmtime::Error| PluginError::Start { name: config.name.clone(), reason: reason(error) };
+    let (known,) = mount.settings(store).map_err(|error| failed(&error))?;
+    let known = answers::settings(known).map_err(|what| PluginError::Info { name: config.name.clone(), what })?;
+    let checked = Settings::check(&known, config.settings.iter().cloned()).map_err(|refusal| PluginError::Refused {
+        name: config.name.clone(),
+        errno: refusal.errno,
+        message: refusal.message,
+    })?;
+    let settings: Vec<_> =
+        checked.iter().map(|(key, value)| Setting { key: key.to_owned(), value: value.to_owned() }).collect();
     match mount.configure(store, &settings) {
         Ok((Ok(()),)) => Ok(()),
         Ok((Err(refusal),)) => Err(PluginError::Refused {
@@ -123,7 +131,7 @@ fn configure(mount: &Mount, store: &mut Store<HostState>, config: &PluginConfig)
             errno: bindings::errno(refusal.code),
             message: printable(&refusal.message),
         }),
-        Err(error) => Err(PluginError::Start { name: config.name.clone(), reason: reason(&error) }),
+        Err(error) => Err(failed(&error)),
     }
 }
 
@@ -147,7 +155,7 @@ pub(super) fn reason(error: &wasmtime::Error) -> String {
 }
 
 /// A sentence that a component may have written, fit for a log: one line, no control characters, not endless.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
     line.chars().filter(|char| !char.is_control()).take(MESSAGE_CHARS_MAX).collect()
 }

@@ -14,12 +14,14 @@ mod exports;
 mod filesystem;
 mod host;
 mod load;
+mod mount;
 mod watch;
 
 pub use error::PluginError;
 pub use filesystem::PluginFilesystem;
 pub use host::PluginHost;
 pub use load::PluginConfig;
+pub use mount::{Function, FunctionMetrics, MountMetrics, PluginMount, Starter};
 
 #[cfg(test)]
 mod tests;

@@ -320,6 +320,7 @@ fn read_chunks(inode: &Inode, handle: Handle, buffer: &mut [u8], offset: u64) ->
             break;
         }
     }
+    inode.was_read();
     Ok(done)
 }
 
@@ -329,7 +330,9 @@ fn write_at(inode: &Inode, handle: Handle, bytes: &[u8], offset: u64) -> Result<
     }
     let mut done = 0;
     for chunk in bytes.chunks(CHUNK_BYTES_MAX) {
-        let count = match inode.fs().write(inode.node(), handle, offset.saturating_add(done as u64), chunk) {
+        let written = inode.fs().write(inode.node(), handle, offset.saturating_add(done as u64), chunk);
+        inode.changed();
+        let count = match written {
             Ok(count) if count <= chunk.len() && count > 0 => count,
             Ok(_) => return Err(Errno::Io),
             Err(errno) => return if done > 0 { Ok(done) } else { Err(errno) },

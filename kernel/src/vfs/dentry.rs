@@ -5,17 +5,15 @@
 //!
 //! Lock order: the tree's rename lock, then directories' children (two of them by address), then an entry's place.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::Inode;
+use super::belief::Belief;
+use super::children::Children;
 use crate::Errno;
-
-/// Children by name.
-pub(super) type Children = HashMap<Box<str>, Arc<Dentry>>;
 
 struct Place {
     parent: Weak<Dentry>,
@@ -31,6 +29,8 @@ pub struct Dentry {
     covered: AtomicBool,
     /// Its name was taken away.
     gone: AtomicBool,
+    /// That the name leads here.
+    belief: Belief,
 }
 
 impl Dentry {
@@ -45,6 +45,7 @@ impl Dentry {
             children: Mutex::default(),
             covered: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            belief: Belief::default(),
         })
     }
 
@@ -81,6 +82,16 @@ impl Dentry {
         self.inode.node() == self.inode.mount().info.root
     }
 
+    /// Whether the name is believed to lead here, without asking the backend again.
+    pub(super) fn is_believed(&self, dir: &Dentry) -> bool {
+        self.belief.holds(dir.inode.names_stamp())
+    }
+
+    /// The backend just said that the name leads here.
+    fn believe(&self, dir: &Dentry) {
+        self.belief.renew(dir.inode.mount().info.entry_lifetime_ns, dir.inode.names_stamp());
+    }
+
     /// Locks the directory.
     pub(super) fn lock(&self) -> MutexGuard<'_, Children> {
         self.children.lock()
@@ -115,12 +126,14 @@ impl Dentry {
         }
         if let Some(known) = children.get(name) {
             if Arc::ptr_eq(known.inode(), &inode) {
+                known.believe(self);
                 return Ok(known.clone());
             }
             known.gone.store(true, Relaxed);
         }
         let child = Dentry::new(inode, Arc::downgrade(self), name);
-        children.insert(name.into(), child.clone());
+        child.believe(self);
+        children.insert(name, child.clone());
         Ok(child)
     }
 
@@ -134,7 +147,8 @@ impl Dentry {
     /// Moves a child to another place.
     pub(super) fn settle(self: &Arc<Self>, parent: &Arc<Dentry>, children: &mut Children, name: &str) {
         *self.place.write() = Place { parent: Arc::downgrade(parent), name: name.into() };
-        if let Some(replaced) = children.insert(name.into(), self.clone())
+        self.believe(parent);
+        if let Some(replaced) = children.insert(name, self.clone())
             && !Arc::ptr_eq(&replaced, self)
         {
             replaced.gone.store(true, Relaxed);
@@ -165,10 +179,10 @@ impl Dentry {
 impl Drop for Dentry {
     /// Takes the tree below apart without recursion: a guest may have made it deeper than the host's stack.
     fn drop(&mut self) {
-        let mut pending: Vec<Arc<Dentry>> = self.children.get_mut().drain().map(|(_, child)| child).collect();
+        let mut pending: Vec<Arc<Dentry>> = self.children.get_mut().take_all().collect();
         while let Some(child) = pending.pop() {
             if let Some(mut child) = Arc::into_inner(child) {
-                pending.extend(child.children.get_mut().drain().map(|(_, grandchild)| grandchild));
+                pending.extend(child.children.get_mut().take_all());
             }
         }
     }

@@ -1,11 +1,15 @@
 //! Inodes: what the kernel holds of a backend's nodes, and the count that it owes back.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
 use super::Mount;
+use super::belief::Belief;
 use crate::Errno;
 use crate::backend::{AttributeChanges, Attributes, Filesystem, Node, NodeKind};
 use crate::process::Pipe;
@@ -20,6 +24,13 @@ pub struct Inode {
     mode: AtomicU32,
     uid: AtomicU32,
     gid: AtomicU32,
+    /// The attributes as last told, and whether they are believed. Boxed: most mounts' are asked for each time.
+    told: Mutex<Option<Box<Attributes>>>,
+    belief: Belief,
+    /// Counts changes that go through this mount, so that an answer from before one is not taken for one from after it.
+    version: AtomicU64,
+    /// Counts what the backend told of names of this directory.
+    names: AtomicU64,
     /// Held while a write appends, so that two appends never land on the same offset.
     pub(crate) append: Mutex<()>,
     /// The pipe behind a FIFO, made when it is first opened.
@@ -62,9 +73,14 @@ impl Inode {
             mode: AtomicU32::new(attributes.mode & 0o7777),
             uid: AtomicU32::new(attributes.uid),
             gid: AtomicU32::new(attributes.gid),
+            told: Mutex::new(None),
+            belief: Belief::default(),
+            version: AtomicU64::new(0),
+            names: AtomicU64::new(0),
             append: Mutex::new(()),
             fifo: OnceLock::new(),
         });
+        inode.believe(attributes, 0, mount.stamp());
         table.insert(attributes.node, Arc::downgrade(&inode));
         Ok(inode)
     }
@@ -110,20 +126,74 @@ impl Inode {
         Permissions { mode: self.mode.load(Relaxed), uid: self.uid.load(Relaxed), gid: self.gid.load(Relaxed) }
     }
 
-    /// Asks the backend for the attributes.
+    /// The attributes: remembered, while they are believed, or asked of the backend.
     pub fn attributes(&self) -> Result<Attributes, Errno> {
+        let stamp = self.mount.stamp();
+        if self.belief.holds(stamp)
+            && let Some(attributes) = self.told.lock().as_deref()
+        {
+            return Ok(*attributes);
+        }
+        let version = self.version.load(Acquire);
         let attributes = self.fs().getattr(self.node)?;
         if attributes.kind != self.kind {
             return Err(Errno::Stale);
         }
         self.remember(&attributes);
+        self.believe(&attributes, version, stamp);
         Ok(attributes)
+    }
+
+    /// Keeps attributes that the backend told while the version was `version`.
+    fn believe(&self, attributes: &Attributes, version: u64, stamp: u64) {
+        if attributes.lifetime_ns == 0 {
+            return;
+        }
+        let mut told = self.told.lock();
+        if self.version.load(Acquire) == version {
+            *told = Some(Box::new(*attributes));
+            self.belief.renew(attributes.lifetime_ns, stamp);
+        }
+    }
+
+    /// Something that went through this mount, or that the backend told of, changed the attributes. Called after the change.
+    pub(crate) fn changed(&self) {
+        self.version.fetch_add(1, Release);
+        // Under the lock: an answer from before is being kept, and is then dropped, or sees the new version.
+        if self.belief.is_any() || self.told.is_locked() {
+            let _told = self.told.lock();
+            self.belief.end();
+        }
+    }
+
+    /// The file was read. Its access time moves on where it lies behind the other times, as with Linux's `relatime`.
+    pub(crate) fn was_read(&self) {
+        if self.belief.is_any() {
+            let behind = |told: &Attributes| told.accessed <= told.modified || told.accessed <= told.changed;
+            let moves = self.told.lock().as_deref().is_some_and(behind);
+            if moves {
+                self.changed();
+            }
+        }
+    }
+
+    /// What beliefs in names of this directory carry.
+    pub(super) fn names_stamp(&self) -> u64 {
+        // Both only grow: the sum is the same only while neither does.
+        self.mount.stamp().wrapping_add(self.names.load(Relaxed))
+    }
+
+    /// The backend told of a change of this directory's names.
+    pub(super) fn names_changed(&self) {
+        self.names.fetch_add(1, Relaxed);
+        self.changed();
     }
 
     /// Changes attributes. Errors: `EROFS`, and the backend's.
     pub fn change(&self, changes: &AttributeChanges) -> Result<Attributes, Errno> {
         self.mount.check_writable()?;
         let attributes = self.fs().setattr(self.node, changes)?;
+        self.changed();
         self.remember(&attributes);
         Ok(attributes)
     }

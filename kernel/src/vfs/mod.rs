@@ -3,6 +3,8 @@
 //! A [`Dentry`] is a name, an [`Inode`] a file, a [`Mount`] a backend. The resolver (`resolve.rs`) walks; `tree.rs` changes the tree; files that are open belong to
 //! [`process`](crate::process). `/dev` and `/proc` are filesystems of the kernel's own.
 
+mod belief;
+mod children;
 mod dentry;
 pub(crate) mod devfs;
 mod inode;

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use super::special::Special;
 use super::{Dentry, Inode};
 use crate::Errno;
-use crate::backend::{Capabilities, Filesystem, FilesystemInfo, Node, NodeKind};
+use crate::backend::{Capabilities, Change, Filesystem, FilesystemInfo, Node, NodeKind, Watcher};
 use crate::limits::Charge;
 use crate::process::Task;
 
@@ -26,6 +26,7 @@ pub struct Mount {
     pub(crate) fs: Arc<dyn Filesystem>,
     pub(crate) info: FilesystemInfo,
     options: MountOptions,
+    stamp: AtomicU64,
     pub(super) inodes: Mutex<HashMap<Node, Weak<Inode>>>,
     /// The directory that the root covers; none for the VM's root.
     pub(super) covers: Option<Arc<Dentry>>,
@@ -45,20 +46,23 @@ impl Mount {
     ) -> Result<(Arc<Mount>, Arc<Dentry>), Errno> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let info = fs.info();
-        let root = fs.getattr(info.root)?;
-        if root.kind != NodeKind::Directory || root.node != info.root {
-            return Err(Errno::Io);
-        }
         let mount = Arc::new(Mount {
             id: NEXT_ID.fetch_add(1, Relaxed),
             fs,
             info,
             options,
+            stamp: AtomicU64::new(0),
             inodes: Mutex::default(),
             covers,
             special,
             _charge: charge,
         });
+        let watcher: Weak<dyn Watcher> = Arc::downgrade(&(mount.clone() as Arc<dyn Watcher>));
+        mount.fs.watch(watcher);
+        let root = mount.fs.getattr(mount.info.root)?;
+        if root.kind != NodeKind::Directory || root.node != mount.info.root {
+            return Err(Errno::Io);
+        }
         let inode = Inode::of(&mount, &root)?;
         let dentry = Dentry::root(inode);
         Ok((mount, dentry))
@@ -74,9 +78,9 @@ impl Mount {
         &self.info
     }
 
-    /// Whether nothing but this mount changes the files, so that entries need not be asked for again.
-    pub(super) fn exclusive(&self) -> bool {
-        self.info.entry_lifetime_ns == u64::MAX
+    /// What beliefs of this mount carry; another one when the backend told that everything changed.
+    pub(super) fn stamp(&self) -> u64 {
+        self.stamp.load(Relaxed)
     }
 
     /// The contents of a file that is made when it is opened; none for ordinary files.
@@ -97,6 +101,17 @@ impl Mount {
     /// Errors: `ENOTSUP` (for what Linux answers `EPERM`: a filesystem that cannot do it).
     pub(super) fn check_can(&self, capability: Capabilities) -> Result<(), Errno> {
         if self.info.capabilities.contains(capability) { Ok(()) } else { Err(Errno::Perm) }
+    }
+}
+
+impl Watcher for Mount {
+    fn changed(&self, change: &Change) {
+        let of = |node| self.inodes.lock().get(node).and_then(Weak::upgrade);
+        match change {
+            Change::Node(node) => of(node).iter().for_each(|inode| inode.changed()),
+            Change::Entry { dir, .. } => of(dir).iter().for_each(|inode| inode.names_changed()),
+            Change::Everything => drop(self.stamp.fetch_add(1, Relaxed)),
+        }
     }
 }
 

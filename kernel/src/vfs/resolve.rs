@@ -257,15 +257,21 @@ impl Vfs {
         }
         let mount = dir.inode().mount();
         let mut children = dir.lock();
-        if mount.exclusive()
-            && let Some(child) = children.get(name)
-        {
-            return Ok(child.clone());
+        if let Some(child) = children.get(name) {
+            if child.is_believed(dir) {
+                return Ok(child.clone());
+            }
+        } else if children.is_absent(name, dir.inode().names_stamp()) {
+            return Err(Errno::Noent);
         }
+        let stamp = dir.inode().names_stamp();
         let attributes = match mount.fs.lookup(dir.inode().node(), name) {
             Ok(attributes) => attributes,
             Err(errno) => {
                 let stale = if errno == Errno::Noent { Dentry::disown(&mut children, name) } else { None };
+                if errno == Errno::Noent {
+                    children.set_absent(name, mount.info.absence_lifetime_ns, stamp);
+                }
                 drop(children);
                 drop(stale);
                 return Err(errno);

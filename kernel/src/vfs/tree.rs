@@ -81,6 +81,7 @@ impl Vfs {
         }
         let attributes = make(inode.fs(), inode.node())?;
         let made = Inode::of(inode.mount(), &attributes)?;
+        inode.changed();
         dir.adopt(&mut children, name, made)
     }
 
@@ -146,6 +147,7 @@ impl Vfs {
         check_may_change(&task.credentials(), dir.inode())?;
         task.allow(Action::Write, || self.path_below(dir, name))?;
         let made = self.make_in(dir, name, |fs, node| fs.link(inode.node(), node, name))?;
+        inode.changed();
         self.remember(&made);
         Ok(())
     }
@@ -180,6 +182,8 @@ impl Vfs {
             fs.unlink(node, name)?
         }
         let gone = Dentry::disown(&mut children, name);
+        dir.inode().changed();
+        place.inode().changed();
         drop(children);
         // Dropped after the lock: the last use of an inode calls the backend.
         drop(gone);
@@ -305,11 +309,16 @@ fn rename_locked(
     }
     let (from_node, to_node) = (from_dir.inode().node(), to_dir.inode().node());
     from_dir.inode().fs().rename(from_node, from_name, to_node, to_name, how)?;
+    from_dir.inode().changed();
+    to_dir.inode().changed();
     let moved = from_children.remove(from_name);
     let replaced = match &mut to_children {
         Some(to_children) => to_children.remove(to_name),
         None => from_children.remove(to_name),
     };
+    for inode in moved.iter().chain(&replaced).map(|dentry| dentry.inode()) {
+        inode.changed();
+    }
     if let Some(moved) = moved {
         moved.settle(to_dir, to_children.as_deref_mut().unwrap_or(&mut from_children), to_name);
     }

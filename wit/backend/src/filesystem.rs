@@ -2,7 +2,7 @@
 
 use crate::{
     AttributeChanges, Attributes, DirectoryEntry, Errno, FilesystemInfo, FilesystemStatus, Handle, Node, NodeKind,
-    OpenFlags, Ownership, RenameFlags,
+    OpenFlags, Ownership, RenameFlags, Watcher,
 };
 
 /// The whole of a file that does not change, in place: how a program image is loaded without a copy.
@@ -132,6 +132,10 @@ pub trait Filesystem: Send + Sync + 'static {
     fn removexattr(&self, _node: Node, _name: &str) -> Result<(), Errno> {
         Err(Errno::Notsup)
     }
+
+    /// Asks to be told, from now on, of changes that do not go through this mount. A mount calls it once, before anything else but [`info`](Filesystem::info).
+    /// A backend that cannot tell does nothing; what it answers is believed for as long as its lifetimes say.
+    fn watch(&self, _watcher: std::sync::Weak<dyn Watcher>) {}
 
     /// The whole of a regular file in place, when the backend holds it so and promises that these bytes never change (a later write makes new
     /// ones). Only for native backends: a component's files are read.

@@ -7,6 +7,7 @@
 //! With the feature `component`, on wasm32, [`export_component!`] makes a component of any [`MountType`].
 
 mod attributes;
+mod changes;
 #[cfg(all(target_family = "wasm", feature = "component"))]
 pub mod component;
 mod errno;
@@ -17,6 +18,7 @@ pub use attributes::{
     AttributeChanges, Attributes, Capabilities, DirectoryEntry, FilesystemInfo, FilesystemStatus, Handle, Node,
     NodeKind, OpenFlags, Ownership, RenameFlags, Timestamp,
 };
+pub use changes::{Change, Watcher};
 pub use errno::{Errno, UnknownErrno};
 pub use filesystem::{Content, Filesystem};
 pub use mount::{MountType, Refusal, SettingDescription, SettingKind, Settings};

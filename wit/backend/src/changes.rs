@@ -1,0 +1,25 @@
+//! What changed behind the kernel's back.
+
+use crate::Node;
+
+/// Something that did not go through this mount changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Contents or attributes of a node.
+    Node(Node),
+    /// A name of a directory: it came, went, or leads elsewhere.
+    Entry {
+        /// The directory.
+        dir: Node,
+        /// The name.
+        name: String,
+    },
+    /// Too much to tell one by one: nothing that was seen is to be believed.
+    Everything,
+}
+
+/// Who wants to know of changes: the kernel, for one mount.
+pub trait Watcher: Send + Sync {
+    /// Is told of a change, from any thread, after it happened. It never calls the backend.
+    fn changed(&self, change: &Change);
+}
