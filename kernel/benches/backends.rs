@@ -30,7 +30,9 @@ fn main() {
             None => println!(" {:>12} {:>8}  {}", "-", "-", rate(*ns)),
         }
     }
-    creation();
+    if wanted("creation") {
+        creation();
+    }
 }
 
 fn component() -> Option<PluginFilesystem> {
@@ -45,6 +47,11 @@ fn component() -> Option<PluginFilesystem> {
     let fs = PluginFilesystem::load(&engine, &bytes, config).expect("memfs.wasm loads");
     println!("component compiled and started in {:?}", start.elapsed());
     Some(fs)
+}
+
+/// Whether a row is to be measured: its name holds the first argument.
+fn wanted(name: &str) -> bool {
+    std::env::args().nth(1).filter(|filter| !filter.starts_with('-')).is_none_or(|filter| name.contains(&filter))
 }
 
 fn keep<T>(value: T) {
@@ -85,29 +92,25 @@ fn measure(fs: &dyn Filesystem) -> Vec<(&'static str, f64, usize)> {
         assert_eq!(fs.write(file, 0, offset, &buffer), Ok(1 << 20));
     }
     fs.read(file, 0, 0, &mut buffer).expect("read");
-    let mut rows = vec![
-        ("getattr", time(|| keep(fs.getattr(file))), 0),
-        (
-            "lookup + forget (1000 names)",
-            time(|| {
-                let found = fs.lookup(root, "file-777").expect("lookup");
-                fs.forget(found.node, 1);
-            }),
-            0,
-        ),
-        (
-            "create + unlink + forget",
-            time(|| {
-                let made = fs.create(root, "new", OWNER).expect("create");
-                fs.unlink(root, "new").expect("unlink");
-                fs.forget(made.node, 1);
-            }),
-            0,
-        ),
-        ("readdir of 100", time(|| keep(fs.readdir(root, 0, 100))), 0),
-        ("read 4 KiB, same place", time(|| keep(fs.read(file, 0, 8192, &mut buffer[..4096]))), 4096),
-        ("write 4 KiB, same place", time(|| keep(fs.write(file, 0, 8192, &buffer[..4096]))), 4096),
-    ];
+    let mut rows = Vec::new();
+    let mut row = |name: &'static str, bytes: usize, call: &mut dyn FnMut()| {
+        if wanted(name) {
+            rows.push((name, time(call), bytes));
+        }
+    };
+    row("getattr", 0, &mut || keep(fs.getattr(file)));
+    row("lookup + forget (1000 names)", 0, &mut || {
+        let found = fs.lookup(root, "file-777").expect("lookup");
+        fs.forget(found.node, 1);
+    });
+    row("create + unlink + forget", 0, &mut || {
+        let made = fs.create(root, "new", OWNER).expect("create");
+        fs.unlink(root, "new").expect("unlink");
+        fs.forget(made.node, 1);
+    });
+    row("readdir of 100", 0, &mut || keep(fs.readdir(root, 0, 100)));
+    row("read 4 KiB, same place", 4096, &mut || keep(fs.read(file, 0, 8192, &mut buffer[..4096])));
+    row("write 4 KiB, same place", 4096, &mut || keep(fs.write(file, 0, 8192, &buffer[..4096])));
     for (read, write, length) in [
         ("read 64 KiB, sequential", "write 64 KiB, sequential", 64 << 10),
         ("read 1 MiB, sequential", "write 1 MiB, sequential", 1 << 20),
@@ -117,12 +120,12 @@ fn measure(fs: &dyn Filesystem) -> Vec<(&'static str, f64, usize)> {
             offset = (offset + length as u64) % size;
             offset
         };
-        rows.push((read, time(|| keep(fs.read(file, 0, next(), &mut buffer[..length]))), length));
-        rows.push((write, time(|| keep(fs.write(file, 0, next(), &buffer[..length]))), length));
+        row(read, length, &mut || keep(fs.read(file, 0, next(), &mut buffer[..length])));
+        row(write, length, &mut || keep(fs.write(file, 0, next(), &buffer[..length])));
     }
     let log = fs.create(root, "log", OWNER).expect("create").node;
     let mut end = 0;
-    let append = time(|| {
+    row("append 100 bytes", 100, &mut || {
         // From the start again after 64 MiB, so that the quota is not what is measured.
         if end >= 64 << 20 {
             end = 0;
@@ -131,7 +134,6 @@ fn measure(fs: &dyn Filesystem) -> Vec<(&'static str, f64, usize)> {
         }
         end += fs.write(log, 0, end, &buffer[..100]).expect("append") as u64;
     });
-    rows.push(("append 100 bytes", append, 100));
     rows
 }
 

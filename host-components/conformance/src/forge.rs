@@ -132,9 +132,13 @@ impl Forge {
                 );
             }
         }
+        // A body may call `$give`, the import of `transfer`.
+        let gives = self.bodies.iter().any(|(_, body)| body.contains("$give"));
+        let import =
+            if gives { "(import \"eyot:backend/transfer@0.1.0\" \"give\" (func $give (param i32 i32)))" } else { "" };
         let data: String = self.memory.iter().map(|byte| format!("\\{byte:02x}")).collect();
         format!(
-            "(module (memory (export \"memory\") 4)
+            "(module {import} (memory (export \"memory\") 4)
              (global $heap (mut i32) (i32.const {HEAP_START}))
              (func (export \"cabi_realloc\") (param i32 i32 i32 i32) (result i32)
                (global.set $heap (i32.and (i32.add (global.get $heap) (i32.const 15)) (i32.const -16)))

@@ -83,8 +83,9 @@ impl FileData {
         length
     }
 
-    /// Appends at most `length` bytes at `offset` to `out`: [`read`](Self::read) for one who has no buffer yet, without zeroing one first.
-    pub(crate) fn read_onto(&self, offset: u64, length: usize, under: &[u8], out: &mut Vec<u8>) {
+    /// Gives at most `length` bytes at `offset`, piece by piece from where they lie: [`read`](Self::read) without a copy.
+    pub(crate) fn read_with(&self, offset: u64, length: usize, under: &[u8], give: &mut dyn FnMut(&[u8])) {
+        static ZEROES: [u8; CHUNK_BYTES] = [0; CHUNK_BYTES];
         let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX).min(length);
         let (mut at, end) = (offset, offset.saturating_add(left as u64));
         while at < end {
@@ -96,10 +97,38 @@ impl FileData {
             };
             let source = source.unwrap_or_default();
             let source = source.get(..part).unwrap_or(source);
-            out.extend_from_slice(source);
-            out.resize(out.len() + (part - source.len()), 0);
+            if !source.is_empty() {
+                give(source);
+            }
+            if part > source.len() {
+                give(ZEROES.get(..part - source.len()).unwrap_or_default());
+            }
             at += part as u64;
         }
+    }
+
+    /// Makes a vector that is just one whole chunk that chunk, without a copy. Gives any other back, and one that the quota has no room for.
+    pub(crate) fn adopt(&mut self, offset: u64, bytes: Vec<u8>, quota: &Quota) -> Result<usize, Vec<u8>> {
+        let (index, start) = position(offset);
+        let end = offset.checked_add(CHUNK_BYTES as u64).filter(|&end| end <= FILE_BYTES_MAX);
+        let (0, CHUNK_BYTES, CHUNK_BYTES, Some(end)) = (start, bytes.len(), bytes.capacity(), end) else {
+            return Err(bytes);
+        };
+        match self.existing(index) {
+            // What the chunk was charged it goes on being charged.
+            Some(chunk) if chunk.capacity() == CHUNK_BYTES => *chunk = bytes,
+            Some(_) => return Err(bytes),
+            None => {
+                if quota.charge(CHUNK_BYTES as u64).is_err() {
+                    return Err(bytes);
+                }
+                self.insert(index, bytes);
+                self.chunks += 1;
+                self.charged_bytes += CHUNK_BYTES as u64;
+            }
+        }
+        self.size = self.size.max(end);
+        Ok(CHUNK_BYTES)
     }
 
     /// Writes at `offset`; answers how many bytes were taken, which are fewer than given only when the quota or the largest file ends there.
@@ -370,8 +399,16 @@ mod tests {
                     data.set_size(offset, &quota).unwrap();
                     model.resize(offset as usize, 0);
                 } else {
-                    let bytes = vec![random(256) as u8; random(100_000) as usize];
-                    assert_eq!(data.write(offset, &bytes, under, &quota), Ok(bytes.len()));
+                    let whole = random(3) == 0;
+                    let offset = if whole { offset - offset % CHUNK_BYTES as u64 } else { offset };
+                    let length = if whole { CHUNK_BYTES } else { random(100_000) as usize };
+                    let bytes = vec![random(256) as u8; length];
+                    let adopted = if whole { data.adopt(offset, bytes.clone(), &quota) } else { Err(bytes.clone()) };
+                    let count = match adopted {
+                        Ok(count) => count,
+                        Err(bytes) => data.write(offset, &bytes, under, &quota).unwrap(),
+                    };
+                    assert_eq!(count, bytes.len());
                     let end = offset as usize + bytes.len();
                     if model.len() < end && !bytes.is_empty() {
                         model.resize(end, 0);
@@ -384,10 +421,10 @@ mod tests {
                 assert_eq!(data.size(), model.len() as u64);
                 assert!(all(&data, under) == model, "round {round}, step {step}");
                 let (from, length) = (random(400_000), random(200_000) as usize);
-                let mut onto = vec![9];
-                data.read_onto(from, length, under, &mut onto);
+                let mut given = Vec::new();
+                data.read_with(from, length, under, &mut |bytes| given.extend_from_slice(bytes));
                 let rest = model.get(from as usize..).unwrap_or_default();
-                assert!(onto[1..] == rest[..length.min(rest.len())], "round {round}, step {step}: {length} at {from}");
+                assert!(given == rest[..length.min(rest.len())], "round {round}, step {step}: {length} at {from}");
                 assert_eq!(data.charged_bytes(), quota.bytes().0);
             }
             data.set_size(0, &quota).unwrap();

@@ -6,7 +6,7 @@ use eyot_backend::{
     Timestamp,
 };
 
-use crate::inode::{Body, Inode, MODE_MASK};
+use crate::inode::{Body, MODE_MASK};
 use crate::memfs::{Memfs, ROOT, View};
 use crate::name::check_target;
 
@@ -191,30 +191,33 @@ impl Filesystem for Memfs {
         Ok(count)
     }
 
-    fn read_vec(&self, node: Node, handle: Handle, offset: u64, length: usize) -> Result<Vec<u8>, Errno> {
+    fn read_with(
+        &self,
+        node: Node,
+        _handle: Handle,
+        offset: u64,
+        length: usize,
+        give: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Errno> {
         let length = length.min(CHUNK_BYTES_MAX);
-        let copied = self.view(node, |view| match view {
-            View::Own(Inode { body: Body::File(data), accessed, modified, changed, .. })
-                if accessed > modified && accessed > changed =>
-            {
-                let left = usize::try_from(data.size().saturating_sub(offset)).unwrap_or(usize::MAX);
-                let mut bytes = Vec::new();
-                bytes.try_reserve_exact(left.min(length)).map_err(|_| Errno::Nomem)?;
-                data.read_onto(offset, length, self.shown(data.under()), &mut bytes);
-                Ok(Some(bytes))
+        let noted = self.view(node, |view| match view {
+            View::Own(inode) => {
+                let data = file(&inode.body)?;
+                data.read_with(offset, length, self.shown(data.under()), give);
+                Ok(!inode.wants_accessed())
             }
-            _ => Ok(None),
+            View::Image(image, base) if base.kind == NodeKind::File => {
+                let rest = usize::try_from(offset).ok().and_then(|offset| image.data(&base).get(offset..));
+                let rest = rest.unwrap_or_default();
+                give(rest.get(..length).unwrap_or(rest));
+                Ok(true)
+            }
+            View::Image(_, base) => Err(no_file(base.kind)),
         })?;
-        if let Some(bytes) = copied {
-            return Ok(bytes);
+        if !noted {
+            self.note_access(node);
         }
-        // The first read since a change, or an error: the long way.
-        let size = self.getattr(node)?.size;
-        let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; left.min(length)];
-        let count = self.read(node, handle, offset, &mut bytes)?;
-        bytes.truncate(count);
-        Ok(bytes)
+        Ok(())
     }
 
     fn write(&self, node: Node, _handle: Handle, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {
@@ -225,6 +228,22 @@ impl Filesystem for Memfs {
         let Body::File(data) = &mut inode.body else { return Err(no_file(kind)) };
         let shown = self.shown(data.under());
         let count = data.write(offset, bytes, shown, &self.quota)?;
+        if count > 0 {
+            inode.touch(now);
+        }
+        Ok(count)
+    }
+
+    fn write_vec(&self, node: Node, _handle: Handle, offset: u64, bytes: Vec<u8>) -> Result<usize, Errno> {
+        let now = self.clock.now();
+        let mut locked = self.lock(node)?;
+        let inode = locked.inode()?;
+        let kind = inode.kind();
+        let Body::File(data) = &mut inode.body else { return Err(no_file(kind)) };
+        let count = match data.adopt(offset, bytes, &self.quota) {
+            Ok(count) => count,
+            Err(bytes) => data.write(offset, &bytes, self.shown(data.under()), &self.quota)?,
+        };
         if count > 0 {
             inode.touch(now);
         }

@@ -13,6 +13,7 @@ use super::answers::{self, Expected, Lie};
 use super::bindings::{self, types};
 use super::exports::Guest;
 use super::load::{HostState, reason};
+use super::transfer;
 use super::watch;
 
 /// The most entries that are asked for in one call, so that the answer's size is bounded.
@@ -195,13 +196,26 @@ impl Filesystem for PluginFilesystem {
 
     fn read(&self, node: Node, handle: Handle, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
         let length = buffer.len().min(CHUNK_BYTES_MAX);
-        let call = |guest: &Guest, store: &mut Store<HostState>| guest.read(store, node, handle, offset, length as u32);
+        let buffer = buffer.get_mut(..length).unwrap_or_default();
+        let mut given = 0;
+        let call = |guest: &Guest, store: &mut Store<HostState>| {
+            let (answer, count) =
+                transfer::during(store, buffer, |store| guest.read(store, node, handle, offset, length as u32));
+            given = count;
+            answer
+        };
         let bytes = self.call("read", call, |bytes| {
-            if bytes.len() > length { Err("more bytes than were asked for") } else { Ok(bytes) }
+            let count = bytes.len();
+            if count > length { Err("more bytes than were asked for") } else { Ok(bytes) }
         })?;
-        let target = buffer.get_mut(..bytes.len()).ok_or(Errno::Io)?;
+        if bytes.is_empty() {
+            return Ok(given);
+        }
+        let Some(target) = buffer.get_mut(given..).and_then(|rest| rest.get_mut(..bytes.len())) else {
+            return Err(self.report_lie("read", "more bytes than were asked for"));
+        };
         target.copy_from_slice(&bytes);
-        Ok(bytes.len())
+        Ok(given + bytes.len())
     }
 
     fn write(&self, node: Node, handle: Handle, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {

@@ -12,6 +12,7 @@ use super::bindings::{self, clock, types};
 use super::error::PluginError;
 use super::exports::{Guest, Mount, Setting};
 use super::filesystem::{Live, PluginFilesystem};
+use super::transfer::{self, Reply};
 use super::watch::{CallTime, watch};
 
 /// How much memory a component may have when nothing else is said: 256 MiB.
@@ -58,6 +59,7 @@ pub(super) struct HostState {
     limits: StoreLimits,
     pub(super) call: CallTime,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    pub(super) reply: Reply,
 }
 
 impl clock::Host for HostState {
@@ -85,6 +87,7 @@ impl PluginFilesystem {
         let link = |error: &wasmtime::Error| PluginError::Invalid { name: name(), reason: reason(error) };
         types::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(|error| link(&error))?;
         clock::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(|error| link(&error))?;
+        transfer::add_to_linker(&mut linker).map_err(|error| link(&error))?;
         let pre = linker.instantiate_pre(component).map_err(|error| link(&error))?;
         let limits = StoreLimitsBuilder::new()
             .memory_size(config.memory_bytes_max)
@@ -94,7 +97,8 @@ impl PluginFilesystem {
             .memories(PARTS_MAX)
             .build();
         let call = CallTime::new(config.call_time_max);
-        let mut store = Store::new(engine, HostState { limits, call, clock: Arc::clone(&config.clock) });
+        let mut store =
+            Store::new(engine, HostState { limits, call, clock: Arc::clone(&config.clock), reply: Reply::default() });
         store.limiter(|state| &mut state.limits);
         watch(&mut store).map_err(|error| PluginError::Start { name: name(), reason: error.to_string() })?;
         let start = |error: &wasmtime::Error| PluginError::Start { name: name(), reason: reason(error) };
@@ -135,9 +139,9 @@ fn configure(mount: &Mount, store: &mut Store<HostState>, config: &PluginConfig)
     }
 }
 
-/// Refuses a component that imports more than the types and the clock, and names what.
+/// Refuses a component that imports more than the types, the clock and the transfer of bytes, and names what.
 fn check_imports(component: &Component, name: &str) -> Result<(), PluginError> {
-    let granted = ["eyot:backend/types@0.1.", "eyot:backend/clock@0.1."];
+    let granted = ["eyot:backend/types@0.1.", "eyot:backend/clock@0.1.", "eyot:backend/transfer@0.1."];
     let ty = component.component_type();
     let mut imports: Vec<String> = Vec::new();
     for (import, item) in ty.imports(component.engine()) {

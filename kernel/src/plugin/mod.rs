@@ -15,6 +15,7 @@ mod filesystem;
 mod host;
 mod load;
 mod mount;
+mod transfer;
 mod watch;
 
 pub use error::PluginError;

@@ -255,3 +255,77 @@ fn settings_need_someone_to_take_them() {
     let refused = PluginFilesystem::load(&engine(false), &Forge::new().build(), config).err().unwrap();
     assert_eq!(refused.to_string(), "test takes no settings: it does not export eyot:backend/mount");
 }
+
+/// `read` gives `given` bytes of the component's memory and then returns `returned` more.
+fn giver(given: u32, returned: u32) -> PluginFilesystem {
+    let mut forge = Forge::new();
+    let bytes = forge.put(&Bytes(b"0123456789".to_vec()));
+    let answer = forge.put(&Bytes::default().u8(0).align(4).u32(bytes + given).u32(returned));
+    forge.body("read", &format!("(call $give (i32.const {bytes}) (i32.const {given})) (i32.const {answer})"));
+    forge.body("release", "(call $give (i32.const 0) (i32.const 1))");
+    load(&forge.build()).unwrap()
+}
+
+#[test]
+fn what_is_given_comes_before_what_is_returned() {
+    for (given, returned) in [(0, 10), (10, 0), (4, 6), (3, 2)] {
+        let mut buffer = [b'-'; 10];
+        let fs = giver(given, returned);
+        assert_eq!(fs.read(2, 0, 0, &mut buffer), Ok((given + returned) as usize));
+        let read = buffer.iter().take_while(|byte| **byte != b'-').count();
+        assert_eq!(&buffer[..read], &b"0123456789"[..(given + returned) as usize]);
+    }
+}
+
+#[test]
+fn more_than_was_asked_for_is_refused_however_it_comes() {
+    let mut buffer = [b'-'; 4];
+    let fs = giver(5, 0);
+    assert_eq!(fs.read(2, 0, 0, &mut buffer), Err(Errno::Io));
+    assert_eq!(&buffer, b"----", "nothing beyond the buffer, and nothing in it");
+    assert!(fs.is_retired(), "giving too much traps");
+    let fs = giver(3, 2);
+    assert_eq!(fs.read(2, 0, 0, &mut buffer), Err(Errno::Io));
+    assert!(!fs.is_retired(), "returning too much is an answer that cannot be true");
+    assert_eq!(fs.read(2, 0, 0, &mut [0; 5]), Ok(5));
+}
+
+#[test]
+fn bytes_outside_of_a_read_end_the_instance() {
+    let fs = giver(2, 0);
+    assert_eq!(fs.read(2, 0, 0, &mut [0; 4]), Ok(2));
+    fs.release(2, 0);
+    assert!(fs.is_retired());
+}
+
+#[test]
+fn a_backend_that_fails_is_started_again_with_growing_waits() {
+    let engine = engine(false);
+    let broken = Forge::new().build();
+    let mut forge = Forge::new();
+    forge.answer("getattr", &Bytes::default().u8(0).align(8).attributes(1, 1, 0o755));
+    let sound = forge.build();
+    let starts = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = starts.clone();
+    let starter: super::Starter = std::sync::Arc::new(move || {
+        let attempt = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        // The first attempt starts something that is broken, too.
+        let bytes = if attempt == 0 { &broken } else { &sound };
+        PluginFilesystem::load(&engine, bytes, PluginConfig::new("test"))
+    });
+    let mount = super::PluginMount::new("test", load(&Forge::new().build()).unwrap(), Some(starter));
+    let root = mount.info().root;
+    assert_eq!(mount.getattr(root).err(), Some(Errno::Io));
+    assert_eq!(mount.metrics().retirements, 1);
+    let start = Instant::now();
+    while mount.getattr(root).is_err() {
+        assert!(start.elapsed() < Duration::from_secs(10), "it never came back");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(start.elapsed() >= Duration::from_millis(80), "the second attempt waited");
+    assert_eq!(starts.load(std::sync::atomic::Ordering::Relaxed), 2);
+    assert_eq!(mount.metrics().restarts, 1);
+    let alone = super::PluginMount::new("test", load(&Forge::new().build()).unwrap(), None);
+    assert_eq!(alone.getattr(1).err(), Some(Errno::Io));
+    assert!(alone.is_retired() && alone.getattr(1).is_err(), "nobody said how to start it again");
+}

@@ -198,11 +198,13 @@ impl<P: Place> FilesystemGuest for Glue<P> {
     }
 
     fn read(node: u64, open_file: u64, offset: u64, length: u32) -> Result<Vec<u8>, w::Errno> {
-        Self::fs().read_vec(node, open_file, offset, length as usize).map_err(errno)
+        let give = &mut |bytes: &[u8]| bindings::eyot::backend::transfer::give(bytes);
+        Self::fs().read_with(node, open_file, offset, length as usize, give).map_err(errno)?;
+        Ok(Vec::new())
     }
 
     fn write(node: u64, open_file: u64, offset: u64, bytes: Vec<u8>) -> Result<u32, w::Errno> {
-        Self::fs().write(node, open_file, offset, &bytes).map(|count| count as u32).map_err(errno)
+        Self::fs().write_vec(node, open_file, offset, bytes).map(|count| count as u32).map_err(errno)
     }
 
     fn fsync(node: u64, open_file: u64, data_only: bool) -> Result<(), w::Errno> {

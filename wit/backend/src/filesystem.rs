@@ -90,19 +90,32 @@ pub trait Filesystem: Send + Sync + 'static {
     /// Reads at `offset` into `buffer`, which is at most [`CHUNK_BYTES_MAX`](crate::CHUNK_BYTES_MAX) long; answers how many bytes. Fewer only at the end of the file.
     fn read(&self, node: Node, handle: Handle, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno>;
 
-    /// As [`read`](Self::read), into a new vector: what a component answers with. A backend that can fill one without clearing it first does it here.
-    fn read_vec(&self, node: Node, handle: Handle, offset: u64, length: usize) -> Result<Vec<u8>, Errno> {
+    /// As [`read`](Self::read), but hands the bytes on in order, piece by piece: how a component answers. A backend that has them in memory gives them from
+    /// there. `give` calls nothing of the backend.
+    fn read_with(
+        &self,
+        node: Node,
+        handle: Handle,
+        offset: u64,
+        length: usize,
+        give: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Errno> {
         let length = length.min(crate::CHUNK_BYTES_MAX);
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(length).map_err(|_| Errno::Nomem)?;
         bytes.resize(length, 0);
         let count = self.read(node, handle, offset, &mut bytes)?;
-        bytes.truncate(count);
-        Ok(bytes)
+        give(bytes.get(..count).ok_or(Errno::Io)?);
+        Ok(())
     }
 
     /// Writes at `offset`, extending the file as needed; answers how many bytes were taken: at least one unless there were none.
     fn write(&self, node: Node, handle: Handle, offset: u64, bytes: &[u8]) -> Result<usize, Errno>;
+
+    /// As [`write`](Self::write), with bytes that the backend may keep: how a component is asked.
+    fn write_vec(&self, node: Node, handle: Handle, offset: u64, bytes: Vec<u8>) -> Result<usize, Errno> {
+        self.write(node, handle, offset, &bytes)
+    }
 
     /// Makes the file durable; with `data_only` as `fdatasync(2)`.
     fn fsync(&self, node: Node, handle: Handle, data_only: bool) -> Result<(), Errno>;

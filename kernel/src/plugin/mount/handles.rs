@@ -70,7 +70,7 @@ impl OpenFiles {
     }
 
     pub(super) fn get(&self, handle: Handle) -> Result<Arc<OpenFile>, Errno> {
-        self.files.lock().by_handle.get(&handle).cloned().ok_or(Errno::Stale)
+        self.files.lock().by_handle.get(&handle).cloned().ok_or(Errno::Badf)
     }
 
     pub(super) fn remove(&self, handle: Handle) -> Option<Arc<OpenFile>> {
