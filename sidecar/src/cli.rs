@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -110,15 +111,18 @@ Examples:
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "The VM")]
 pub struct VmOptions {
-    /// Mount something at a directory of the VM: memfs, component:FILE, host:DIR or host:DIR:ro
+    /// Read the VM's mounts, variables and limits from a file, TOML or JSON; the options here go before it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Mount something at a directory of the VM: memfs, host:DIR[:ro], component:FILE; with ,KEY=VALUE for its settings
     #[arg(long = "mount", value_name = "GUEST=SPEC", value_parser = values::mount)]
     pub mounts: Vec<MountPoint>,
     /// Set a variable; a NAME alone passes the host's value on
     #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = values::variable)]
     pub env: Vec<Variable>,
-    /// The directory to start in
-    #[arg(long, value_name = "DIR", default_value = "/home/user", value_parser = values::absolute)]
-    pub cwd: String,
+    /// The directory to start in: /home/user unless told otherwise
+    #[arg(long, value_name = "DIR", value_parser = values::absolute)]
+    pub cwd: Option<String>,
     /// End everything in the VM after this long: 90, 1.5s, 200ms, 5m, 1h
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub timeout: Option<Duration>,
@@ -141,7 +145,7 @@ mod tests {
     fn what_follows_the_program_is_the_programs() {
         let cli = Cli::try_parse_from(["eyot", "run", "--cwd", "/tmp", "a.js", "--timeout", "3"]).unwrap();
         let Command::Run { vm, command } = cli.command else { panic!("not run") };
-        assert_eq!((vm.cwd.as_str(), vm.timeout), ("/tmp", None));
+        assert_eq!((vm.cwd.as_deref(), vm.timeout), (Some("/tmp"), None));
         assert_eq!(command, ["a.js", "--timeout", "3"]);
     }
 

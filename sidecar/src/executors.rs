@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use eyot_kernel::backend::Filesystem;
-use eyot_kernel::plugin::{PluginConfig, PluginError, PluginHost};
+use eyot_kernel::plugin::{PluginConfig, PluginError, PluginHost, PluginMount};
 use eyot_kernel::process::Executor;
 use eyot_kernel::wasm::{WasmConfig, WasmExecutor};
 
@@ -19,7 +19,11 @@ pub fn all(home: &Home) -> Vec<Arc<dyn Executor>> {
 }
 
 /// A backend loaded from a component file. `None`: it failed at its first calls; why is said.
-pub fn plugin(home: &Home, file: &Path) -> Result<Option<Arc<dyn Filesystem>>, String> {
+pub fn plugin(
+    home: &Home,
+    file: &Path,
+    settings: Vec<(String, String)>,
+) -> Result<Option<Arc<dyn Filesystem>>, String> {
     static HOST: OnceLock<Result<PluginHost, String>> = OnceLock::new();
     let host = HOST.get_or_init(|| PluginHost::new(home.code()).map_err(|e| e.to_string()));
     let name = file.display().to_string();
@@ -28,9 +32,13 @@ pub fn plugin(home: &Home, file: &Path) -> Result<Option<Arc<dyn Filesystem>>, S
         eprintln!("eyot: {what}; everything on its mount fails with EIO");
         Ok(None)
     };
-    match host.as_ref().map_err(Clone::clone)?.load(&bytes, PluginConfig::new(name.clone())) {
+    match host
+        .as_ref()
+        .map_err(Clone::clone)?
+        .load(&bytes, PluginConfig { settings, ..PluginConfig::new(name.clone()) })
+    {
         Ok(plugin) => match plugin.getattr(plugin.info().root) {
-            Ok(_) => Ok(Some(Arc::new(plugin))),
+            Ok(_) => Ok(Some(Arc::new(PluginMount::new(name, plugin, None)))),
             Err(errno) => failed(format!("{name} does not know its own root: {errno}")),
         },
         Err(error @ PluginError::Start { .. }) => failed(error.to_string()),

@@ -4,37 +4,31 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use eyot_backend::{AttributeChanges, Ownership};
-use eyot_hostdir::Hostdir;
-use eyot_kernel::Vm;
 use eyot_kernel::backend::Filesystem;
 use eyot_kernel::limits::Limit;
 use eyot_kernel::vfs::MountOptions;
-use eyot_kernel::vm::{BuildError, VmBuilder};
+use eyot_kernel::vm::{BuildError, ConfigError, MountError, VmBuilder, VmConfig};
+use eyot_kernel::{Errno, Vm};
 use eyot_memfs::{BaseImage, ImageBuilder, Memfs, Meta};
 
 use crate::cli::VmOptions;
-use crate::executors;
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::interpreter;
 use crate::program::{self, HostPart, PROGRAM_DIR};
-use crate::retired::Retired;
 use crate::session::Program;
-use crate::values::{MountPoint, MountSpec};
+use crate::{config, executors, interpreter, mounts};
 
 const READ_ONLY: MountOptions = MountOptions { read_only: true };
-const READ_WRITE: MountOptions = MountOptions { read_only: false };
 
-/// Who programs run as.
-const GUEST_USER: u32 = 1000;
+/// Where programs start, unless told otherwise.
+const START: &str = "/home/user";
 
 /// How much of a script is looked at for its `#!` line.
 const HEAD_BYTES: usize = 256;
 
 /// The VM of `eyot sh` and `eyot exec`.
 pub fn new(home: &Home, options: &VmOptions) -> Result<Vm, Failure> {
-    build(describe(home, options)?)
+    build(describe(home, options, &configuration(options)?)?)
 }
 
 /// The VM of `eyot run`, and what is run in it.
@@ -44,11 +38,12 @@ pub fn with_program(
     file: &Path,
     args: Vec<String>,
 ) -> Result<(Vm, Program), Failure> {
-    let guests: Vec<&str> = options.mounts.iter().map(|mount| mount.guest.as_str()).collect();
+    let config = configuration(options)?;
+    let guests: Vec<&str> = config.mounts.keys().map(String::as_str).collect();
     let user_home = std::env::var_os("HOME").map(std::path::PathBuf::from);
     let placed = program::place(file, &guests, user_home.as_deref())
         .map_err(|no| Failure { message: no.message, code: no.code })?;
-    let mut builder = describe(home, options)?;
+    let mut builder = describe(home, options, &config)?;
     let mut head = Vec::new();
     if let Some(part) = &placed.host {
         head = head_of(file)?;
@@ -57,33 +52,59 @@ pub fn with_program(
     Ok((build(builder)?, interpreter::command(placed.guest_path, &head, args)))
 }
 
-fn describe(home: &Home, options: &VmOptions) -> Result<VmBuilder, Failure> {
+/// What the file says, and the command line above it.
+fn configuration(options: &VmOptions) -> Result<VmConfig, Failure> {
+    let mut config = match &options.config {
+        Some(file) => config::read(file)?,
+        None => VmConfig::default(),
+    };
+    for point in &options.mounts {
+        config.mounts.insert(point.guest.clone(), point.mount.clone());
+    }
+    for variable in &options.env {
+        config.env.insert(variable.name.clone(), variable.value.clone());
+    }
+    if let Some(directory) = &options.cwd {
+        config.working_directory = Some(directory.clone());
+    }
+    Ok(config)
+}
+
+fn describe(home: &Home, options: &VmOptions, config: &VmConfig) -> Result<VmBuilder, Failure> {
     let mut builder = Vm::builder()
         .root(Arc::new(Memfs::over(Arc::new(base_image(home)?))))
         .env("HOME", "/home/user")
         .env("USER", "user")
         .env("LANG", "C.UTF-8")
-        .working_directory(options.cwd.as_str());
+        .working_directory(START);
     for executor in executors::all(home) {
         builder = builder.executor(executor);
     }
-    for variable in &options.env {
-        builder = builder.env(variable.name.as_str(), variable.value.as_str());
-    }
+    let mut builder = builder.config(config, &mounts::types(home)).map_err(|error| refused(&error))?;
     if let Some(bytes) = options.memory {
         builder = builder.limit(Limit::MemoryBytes, bytes);
         builder = builder.limit(Limit::MemoryBytesPerProcess, bytes.min(Limit::MemoryBytesPerProcess.default_value()));
     }
-    for point in &options.mounts {
-        let (fs, how) = mounted(home, point)?;
-        builder = builder.mount(point.guest.as_str(), fs, how);
-    }
     Ok(builder)
+}
+
+/// A wrong configuration is a wrong command line; what could not be done with a right one is not.
+fn refused(error: &ConfigError) -> Failure {
+    let usage = match error {
+        ConfigError::Mount { error: MountError::Refused { refusal, .. }, .. } => refusal.errno == Errno::Inval,
+        _ => true,
+    };
+    // On the command line a mount is known by its path.
+    let message = match error {
+        ConfigError::Mount { path, error: MountError::Refused { refusal, .. } } => format!("mount {path}: {refusal}"),
+        other => other.to_string(),
+    };
+    if usage { Failure::usage(message) } else { Failure::setup(message) }
 }
 
 fn build(builder: VmBuilder) -> Result<Vm, Failure> {
     builder.build().map_err(|error| match &error {
-        BuildError::WorkingDirectory { path, .. } if path == "/home/user" => {
+        BuildError::WorkingDirectory { path, .. } if path == START => {
             Failure::setup(format!("{error}; give another with --cwd"))
         }
         _ => Failure::setup(error.to_string()),
@@ -109,40 +130,10 @@ pub fn base_image(home: &Home) -> Result<BaseImage, Failure> {
     BaseImage::open(Arc::new(map)).map_err(|e| fail(&e))
 }
 
-fn mounted(home: &Home, point: &MountPoint) -> Result<(Arc<dyn Filesystem>, MountOptions), Failure> {
-    let fail = |e: String| Failure::setup(format!("{} can't be mounted: {e}", point.guest));
-    match &point.spec {
-        MountSpec::Memfs => Ok((
-            Arc::new(Memfs::builder().root(Ownership { mode: 0o755, uid: GUEST_USER, gid: GUEST_USER }).build()),
-            READ_WRITE,
-        )),
-        MountSpec::Component(file) => {
-            let Some(fs) = executors::plugin(home, file).map_err(fail)? else {
-                return Ok((Arc::new(Retired::new(GUEST_USER)), READ_WRITE));
-            };
-            let owner =
-                AttributeChanges { uid: Some(GUEST_USER), gid: Some(GUEST_USER), ..AttributeChanges::default() };
-            // The root is the guest's to write in. A backend that keeps no owners says who may by its mode.
-            let _ = fs.setattr(fs.info().root, &owner);
-            Ok((fs, READ_WRITE))
-        }
-        MountSpec::Host { dir, read_only } => {
-            let fs = host_directory(dir, *read_only).map_err(fail)?;
-            Ok((fs, if *read_only { READ_ONLY } else { READ_WRITE }))
-        }
-    }
-}
-
-fn host_directory(dir: &Path, read_only: bool) -> Result<Arc<dyn Filesystem>, String> {
-    // What the guest sees is its own user's, so that it may do there what the user who runs the command may.
-    let fs = Hostdir::new(dir, read_only).map_err(|e| e.to_string())?.owned_by(GUEST_USER, GUEST_USER);
-    Ok(Arc::new(fs))
-}
-
 fn brought(part: &HostPart) -> Result<Arc<dyn Filesystem>, Failure> {
     match part {
         HostPart::Directory(dir) => {
-            host_directory(dir, true).map_err(|e| Failure::setup(format!("the program's directory: {e}")))
+            mounts::host_directory(dir, true).map_err(|e| Failure::setup(format!("the program's directory: {e}")))
         }
         HostPart::File(file) => {
             let fail = |e: &dyn std::fmt::Display| Failure { message: format!("{}: {e}", file.display()), code: 126 };

@@ -1,12 +1,14 @@
 //! The command `eyot`: runs untrusted programs in a virtual machine inside this process.
 
 mod cli;
+mod config;
 mod executors;
 mod failure;
 mod home;
 mod info;
 mod interpreter;
 mod island;
+mod mounts;
 mod node;
 mod program;
 mod retired;

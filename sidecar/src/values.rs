@@ -1,7 +1,10 @@
 //! Values of options: mounts, variables, paths, times, sizes. Each is checked here, and each refusal says what would do.
 
-use std::path::PathBuf;
 use std::time::Duration;
+
+use eyot_kernel::vm::{MountConfig, SettingValue};
+
+use crate::mounts;
 
 /// `GUEST=SPEC`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,23 +12,7 @@ pub struct MountPoint {
     /// The directory of the VM, absolute, without `.` and `..`.
     pub guest: String,
     /// What is mounted.
-    pub spec: MountSpec,
-}
-
-/// What can be mounted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MountSpec {
-    /// A new, empty filesystem in memory.
-    Memfs,
-    /// A plug-in: a component that exports `eyot:backend`.
-    Component(PathBuf),
-    /// A directory of the host.
-    Host {
-        /// The directory.
-        dir: PathBuf,
-        /// Whether the VM may only read it.
-        read_only: bool,
-    },
+    pub mount: MountConfig,
 }
 
 /// `NAME=VALUE`, or a NAME whose value is the host's.
@@ -45,30 +32,72 @@ pub fn mount(text: &str) -> Result<MountPoint, String> {
     if guest == "/" {
         return Err("the root of the VM can't be mounted over; choose a directory in it, such as /data".into());
     }
-    Ok(MountPoint { guest, spec: mount_spec(spec)? })
+    Ok(MountPoint { guest, mount: mount_spec(spec)? })
 }
 
-fn mount_spec(text: &str) -> Result<MountSpec, String> {
-    let (kind, rest) = text.split_once(':').map_or((text, None), |(kind, rest)| (kind, Some(rest)));
-    match (kind, rest) {
-        ("memfs", None) => Ok(MountSpec::Memfs),
-        ("memfs", Some(_)) => Err("memfs takes no argument".into()),
-        ("component", Some(file)) if !file.is_empty() => Ok(MountSpec::Component(file.into())),
-        ("component", _) => Err("component needs a file: component:FILE".into()),
-        ("host", Some(rest)) => {
-            let (dir, read_only) = match (rest.strip_suffix(":ro"), rest.strip_suffix(":rw")) {
-                (Some(dir), _) => (dir, true),
-                (None, Some(dir)) => (dir, false),
+/// `TYPE[:SOURCE][,ro][,KEY=VALUE]...`.
+fn mount_spec(text: &str) -> Result<MountConfig, String> {
+    let (front, options) = split_options(text);
+    let (kind, rest) = front.split_once(':').map_or((front, None), |(kind, rest)| (kind, Some(rest)));
+    let known = mounts::TYPES.iter().find(|known| known.name == kind).ok_or_else(|| {
+        let usages: Vec<&str> = mounts::TYPES.iter().map(|known| known.usage).collect();
+        format!("unknown mount type `{kind}`; there are {}", usages.join(", "))
+    })?;
+    let mut mount = MountConfig::new(kind);
+    match (known.source, rest) {
+        (None, Some(_)) => return Err(format!("{kind} takes no argument")),
+        (None, None) => {}
+        (Some(what), None | Some("")) => return Err(format!("{kind} needs {what}: {}", known.usage)),
+        (Some(_), Some(rest)) if kind == "overlay" => {
+            mount.layers = vec![MountConfig::new("memfs"), MountConfig { read_only: true, ..mount_spec(rest)? }];
+        }
+        (Some(what), Some(rest)) => {
+            let (source, read_only) = match (rest.strip_suffix(":ro"), rest.strip_suffix(":rw")) {
+                (Some(source), _) => (source, true),
+                (None, Some(source)) => (source, false),
                 (None, None) => (rest, false),
             };
-            if dir.is_empty() {
-                return Err("host needs a directory: host:DIR or host:DIR:ro".into());
+            if source.is_empty() {
+                return Err(format!("{kind} needs {what}: {}", known.usage));
             }
-            Ok(MountSpec::Host { dir: dir.into(), read_only })
+            mount.read_only = read_only;
+            mount.source = Some(source.to_owned());
         }
-        ("host", None) => Err("host needs a directory: host:DIR or host:DIR:ro".into()),
-        _ => Err(format!("unknown mount type `{kind}`; there are memfs, component:FILE, host:DIR and host:DIR:ro")),
     }
+    for option in options {
+        match option.split_once('=') {
+            _ if option == "ro" => mount.read_only = true,
+            _ if option == "rw" => mount.read_only = false,
+            Some((key, value)) if !key.is_empty() => {
+                let value = SettingValue::Text(value.to_owned());
+                if mount.settings.insert(key.to_owned(), value).is_some() {
+                    return Err(format!("{key}: given twice"));
+                }
+            }
+            _ => return Err(format!("`{option}` is no option of a mount; write ro, rw or KEY=VALUE")),
+        }
+    }
+    Ok(mount)
+}
+
+/// The options at the end of a mount: what follows a comma and is `ro`, `rw` or looks like a setting. A comma in a file's name is none.
+fn split_options(text: &str) -> (&str, Vec<&str>) {
+    let is_key = |key: &str| {
+        let first = key.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
+        first && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    let is_option =
+        |part: &str| matches!(part, "ro" | "rw") || part.split_once('=').is_some_and(|(key, _)| is_key(key));
+    let (mut front, mut options) = (text, Vec::new());
+    while let Some((before, last)) = front.rsplit_once(',') {
+        if !is_option(last) {
+            break;
+        }
+        options.push(last);
+        front = before;
+    }
+    options.reverse();
+    (front, options)
 }
 
 /// Reads an absolute path of the VM, and writes it plainly: no empty parts, no `.`.
@@ -139,17 +168,30 @@ pub fn size_bytes(text: &str) -> Result<u64, String> {
 mod tests {
     use super::*;
 
-    fn spec(text: &str) -> MountSpec {
-        mount(text).unwrap().spec
+    fn spec(text: &str) -> MountConfig {
+        mount(text).unwrap().mount
+    }
+
+    fn read_only(mount: MountConfig) -> MountConfig {
+        MountConfig { read_only: true, ..mount }
     }
 
     #[test]
     fn mounts_are_read() {
-        assert_eq!(mount("/m=memfs").unwrap(), MountPoint { guest: "/m".into(), spec: MountSpec::Memfs });
-        assert_eq!(spec("/m=component:a.wasm"), MountSpec::Component("a.wasm".into()));
-        assert_eq!(spec("/m=host:/a:ro"), MountSpec::Host { dir: "/a".into(), read_only: true });
-        assert_eq!(spec("/m=host:/a:rw"), MountSpec::Host { dir: "/a".into(), read_only: false });
-        assert_eq!(spec("/m=host:/a=b:c"), MountSpec::Host { dir: "/a=b:c".into(), read_only: false });
+        assert_eq!(mount("/m=memfs").unwrap(), MountPoint { guest: "/m".into(), mount: MountConfig::new("memfs") });
+        assert_eq!(spec("/m=component:a.wasm"), MountConfig::new("component").source("a.wasm"));
+        assert_eq!(spec("/m=host:/a:ro"), read_only(MountConfig::new("host").source("/a")));
+        assert_eq!(spec("/m=host:/a,ro"), read_only(MountConfig::new("host").source("/a")));
+        assert_eq!(spec("/m=host:/a:rw"), MountConfig::new("host").source("/a"));
+        assert_eq!(spec("/m=host:/a=b:c"), MountConfig::new("host").source("/a=b:c"));
+        assert_eq!(spec("/m=host:/a,b,C=d"), MountConfig::new("host").source("/a,b,C=d"));
+        let sized = MountConfig::new("memfs").setting("bytes_max", "1M").setting("mode", "0o1777");
+        assert_eq!(spec("/m=memfs,bytes_max=1M,mode=0o1777"), sized);
+        let lower = read_only(MountConfig::new("host").source("."));
+        assert_eq!(
+            spec("/m=overlay:host:."),
+            MountConfig::new("overlay").layer(MountConfig::new("memfs")).layer(lower)
+        );
         assert_eq!(mount("//a/./b/=memfs").unwrap().guest, "/a/b");
     }
 
@@ -163,6 +205,8 @@ mod tests {
             ("/m=", "unknown mount type ``"),
             ("/m=s3:bucket", "unknown mount type `s3`"),
             ("/m=memfs:1", "no argument"),
+            ("/m=memfs,mode=1,mode=2", "mode: given twice"),
+            ("/m=overlay:ftp:x", "unknown mount type `ftp`"),
             ("/m=component", "component:FILE"),
             ("/m=component:", "component:FILE"),
             ("/m=host", "host:DIR"),

@@ -22,7 +22,7 @@ pub fn run(home: &Home) -> Result<u8, Failure> {
         // Scripts run without one too, they only start later.
         eprintln!("eyot: {}", failure.message);
     }
-    let vm = island::new(home, &VmOptions { cwd: "/".into(), ..VmOptions::default() })?;
+    let vm = island::new(home, &VmOptions { cwd: Some("/".into()), ..VmOptions::default() })?;
     for program in programs(&vm)? {
         println!("compiling {program}");
         // Compiling is part of starting. With no arguments and an empty input these programs end at once or complain; either will do.

@@ -2,13 +2,18 @@
 
 mod builder;
 mod command;
+mod config;
 mod files;
+mod mount_types;
 mod stdio;
 
 use std::sync::Arc;
 
+pub use crate::vfs::MountOptions;
 pub use builder::{BuildError, VmBuilder};
 pub use command::{Command, Output, Process};
+pub use config::{Amount, ConfigError, MountConfig, SecretSource, SettingValue, VmConfig};
+pub use mount_types::{MountError, MountMaker, MountRequest, MountTypes};
 pub use stdio::{PipeInput, PipeOutput, Stdio};
 
 use crate::kernel::Kernel;

@@ -21,7 +21,7 @@ pub use attributes::{
 pub use changes::{Change, Watcher};
 pub use errno::{Errno, UnknownErrno};
 pub use filesystem::{Content, Filesystem};
-pub use mount::{MountType, Refusal, SettingDescription, SettingKind, Settings};
+pub use mount::{MountType, Refusal, SettingDescription, SettingKind, Settings, parse_size};
 
 /// The longest read or write of one backend call, in bytes.
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;

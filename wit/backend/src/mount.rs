@@ -212,6 +212,11 @@ fn number(text: &str) -> Option<u64> {
     plain.then(|| u64::from_str_radix(digits, radix).ok()).flatten()
 }
 
+/// A number of bytes with an optional K, M, G or T (powers of 1,024), as settings of the kind [`Size`](SettingKind::Size) are written.
+pub fn parse_size(text: &str) -> Option<u64> {
+    size(text)
+}
+
 fn size(text: &str) -> Option<u64> {
     let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(digits);
