@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::OnceLock;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
@@ -16,6 +16,12 @@ fn runtime() -> &'static Runtime {
             .build()
             .unwrap_or_else(|error| panic!("the host cannot start threads: {error}"))
     })
+}
+
+/// Does what may take long. On one of the runtime's threads, others take its fibers over meanwhile.
+pub(crate) fn wait<T>(act: impl FnOnce() -> T) -> T {
+    let ours = |handle: Handle| handle.id() == runtime().handle().id();
+    if Handle::try_current().is_ok_and(ours) { tokio::task::block_in_place(act) } else { act() }
 }
 
 /// Runs a future to its end on the runtime's threads.

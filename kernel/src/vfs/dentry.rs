@@ -13,7 +13,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use super::Inode;
 use super::belief::Belief;
 use super::children::Children;
-use crate::Errno;
+use crate::{Errno, runtime};
 
 struct Place {
     parent: Weak<Dentry>,
@@ -94,7 +94,8 @@ impl Dentry {
 
     /// Locks the directory.
     pub(super) fn lock(&self) -> MutexGuard<'_, Children> {
-        self.children.lock()
+        // Whoever holds it may be waiting in a backend.
+        self.children.try_lock().unwrap_or_else(|| runtime::wait(|| self.children.lock()))
     }
 
     /// Locks two directories in the one order that is allowed. The second is `None` when both are the same.

@@ -13,6 +13,7 @@ pub(crate) mod procfs;
 mod resolve;
 mod special;
 mod tree;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};

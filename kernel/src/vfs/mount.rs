@@ -45,6 +45,7 @@ impl Mount {
         charge: Charge,
     ) -> Result<(Arc<Mount>, Arc<Dentry>), Errno> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let fs = super::waiting::as_called(fs);
         let info = fs.info();
         let mount = Arc::new(Mount {
             id: NEXT_ID.fetch_add(1, Relaxed),

@@ -146,6 +146,12 @@ pub trait Filesystem: Send + Sync + 'static {
         Err(Errno::Notsup)
     }
 
+    /// Whether calls may wait for a disk or a network. The kernel then lets other guests go on meanwhile, which costs each call some microseconds.
+    /// A backend that answers from memory, or as quickly as the host's page cache, says no.
+    fn may_wait(&self) -> bool {
+        false
+    }
+
     /// Asks to be told, from now on, of changes that do not go through this mount. A mount calls it once, before anything else but [`info`](Filesystem::info).
     /// A backend that cannot tell does nothing; what it answers is believed for as long as its lifetimes say.
     fn watch(&self, _watcher: std::sync::Weak<dyn Watcher>) {}

@@ -13,6 +13,7 @@ pub mod component;
 mod errno;
 mod filesystem;
 mod mount;
+mod wrap;
 
 pub use attributes::{
     AttributeChanges, Attributes, Capabilities, DirectoryEntry, FilesystemInfo, FilesystemStatus, Handle, Node,

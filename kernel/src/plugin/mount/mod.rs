@@ -285,6 +285,10 @@ impl Filesystem for PluginMount {
         FilesystemInfo { root, ..self.serving().fs.info() }
     }
 
+    fn may_wait(&self) -> bool {
+        self.serving.read().fs.may_wait()
+    }
+
     fn watch(&self, watcher: Weak<dyn Watcher>) {
         *self.watcher.lock() = Some(watcher);
     }
