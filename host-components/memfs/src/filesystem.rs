@@ -17,7 +17,7 @@ const LISTING_ENTRIES_MAX: usize = 4096;
 
 impl Filesystem for Memfs {
     fn info(&self) -> FilesystemInfo {
-        let lifetime_ns = if self.shared { 0 } else { u64::MAX };
+        let lifetime_ns = self.lifetime_ns();
         let capabilities = Capabilities::all() - Capabilities::EVENTS - Capabilities::LOCKS;
         FilesystemInfo {
             root: ROOT,
@@ -54,10 +54,11 @@ impl Filesystem for Memfs {
 
     fn getattr(&self, node: Node) -> Result<Attributes, Errno> {
         self.view(node, |view| {
-            Ok(match view {
+            let attributes = match view {
                 View::Own(inode) => inode.attributes(node),
                 View::Image(_, base) => base.attributes(node),
-            })
+            };
+            Ok(Attributes { lifetime_ns: self.lifetime_ns(), ..attributes })
         })
     }
 
@@ -83,7 +84,7 @@ impl Filesystem for Memfs {
         inode.accessed = changes.accessed.unwrap_or(inode.accessed);
         inode.modified = changes.modified.unwrap_or(inode.modified);
         inode.changed = now;
-        Ok(inode.attributes(node))
+        Ok(Attributes { lifetime_ns: self.lifetime_ns(), ..inode.attributes(node) })
     }
 
     fn create(&self, dir: Node, name: &str, owner: Ownership) -> Result<Attributes, Errno> {

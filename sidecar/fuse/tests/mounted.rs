@@ -1,0 +1,420 @@
+//! A memfs and a host directory, used by the programs' own calls.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use eyot_backend::{Errno, Filesystem};
+use eyot_fuse::{Mount, MountError, Options};
+use eyot_hostdir::Hostdir;
+use eyot_memfs::Memfs;
+use rustix::fs::{AtFlags, CWD, RenameFlags, Timespec, Timestamps, XattrFlags};
+
+/// A mount and the directory under it, which goes after the mount.
+struct World {
+    mount: Option<Mount>,
+    dir: tempfile::TempDir,
+}
+
+impl World {
+    /// `None`, with the reason printed, where FUSE can't be used.
+    fn new(fs: Arc<dyn Filesystem>, options: Options) -> Option<Self> {
+        if let Err(error) = eyot_fuse::available() {
+            eprintln!("skipped: {error}");
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        match Mount::new(fs, dir.path(), options) {
+            Ok(mount) => Some(Self { mount: Some(mount), dir }),
+            Err(error @ (MountError::Refused { .. } | MountError::NoHelper)) => {
+                eprintln!("skipped: {error}");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn memfs() -> Option<Self> {
+        Self::new(Arc::new(Memfs::new()), Options::default())
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+}
+
+fn is_mounted(path: &Path) -> bool {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let path = path.canonicalize().unwrap();
+    mounts.lines().any(|line| line.split(' ').nth(1) == path.to_str())
+}
+
+fn code(error: io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(0)
+}
+
+#[test]
+fn files_directories_and_links_are_what_programs_expect() {
+    let Some(world) = World::memfs() else { return };
+    fs::create_dir(world.at("d")).unwrap();
+    fs::write(world.at("d/f"), "hello").unwrap();
+    assert_eq!(fs::read_to_string(world.at("d/f")).unwrap(), "hello");
+    fs::hard_link(world.at("d/f"), world.at("g")).unwrap();
+    assert_eq!(fs::metadata(world.at("g")).unwrap().nlink(), 2);
+    symlink("d/f", world.at("s")).unwrap();
+    assert_eq!(fs::read_link(world.at("s")).unwrap(), Path::new("d/f"));
+    assert_eq!(fs::read_to_string(world.at("s")).unwrap(), "hello");
+    fs::rename(world.at("g"), world.at("h")).unwrap();
+    assert_eq!(code(fs::remove_dir(world.at("d")).unwrap_err()), Errno::Notempty.linux());
+    fs::remove_file(world.at("d/f")).unwrap();
+    fs::remove_dir(world.at("d")).unwrap();
+    assert_eq!(fs::metadata(world.at("h")).unwrap().nlink(), 1);
+    assert_eq!(code(fs::metadata(world.at("d/f")).unwrap_err()), Errno::Noent.linux());
+    let mut names: Vec<_> = fs::read_dir(world.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["h", "s"]);
+}
+
+#[test]
+fn an_open_file_outlives_its_name() {
+    let Some(world) = World::memfs() else { return };
+    let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(world.at("f")).unwrap();
+    fs::remove_file(world.at("f")).unwrap();
+    file.write_all(b"still here").unwrap();
+    file.seek(SeekFrom::Start(0)).unwrap();
+    let mut text = String::new();
+    file.read_to_string(&mut text).unwrap();
+    assert_eq!((text.as_str(), file.metadata().unwrap().nlink()), ("still here", 0));
+}
+
+#[test]
+fn appending_truncating_and_holes() {
+    let Some(world) = World::memfs() else { return };
+    fs::write(world.at("f"), "one").unwrap();
+    let mut end = OpenOptions::new().append(true).open(world.at("f")).unwrap();
+    end.write_all(b" two").unwrap();
+    end.write_all(b" three").unwrap();
+    assert_eq!(fs::read_to_string(world.at("f")).unwrap(), "one two three");
+    let file = OpenOptions::new().write(true).read(true).truncate(true).open(world.at("f")).unwrap();
+    assert_eq!(file.metadata().unwrap().len(), 0);
+    file.write_all_at(b"end", 3 << 20).unwrap();
+    file.set_len((3 << 20) + 1).unwrap();
+    let bytes = fs::read(world.at("f")).unwrap();
+    assert!(bytes.len() == (3 << 20) + 1 && bytes.ends_with(b"\0e"));
+    // A file of several calls of the largest size.
+    let big: Vec<u8> = (0..5_000_003_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    fs::write(world.at("big"), &big).unwrap();
+    assert!(fs::read(world.at("big")).unwrap() == big);
+}
+
+#[test]
+fn listings_have_dots_and_offsets_that_stay_good() {
+    let Some(world) = World::memfs() else { return };
+    for index in 0..2000 {
+        File::create(world.at(&format!("file-{index:04}"))).unwrap();
+    }
+    let dir = rustix::fs::open(world.dir.path(), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
+    let list = || {
+        let mut entries = rustix::fs::Dir::read_from(&dir).unwrap();
+        std::iter::from_fn(move || entries.read())
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.file_name().to_str().unwrap().to_owned(), entry.ino()))
+            .collect::<Vec<_>>()
+    };
+    let all = list();
+    assert_eq!((all[0].0.as_str(), all[1].0.as_str(), all.len()), (".", "..", 2002));
+    assert_eq!(all[0].1, fs::metadata(world.dir.path()).unwrap().ino());
+    let named = all.iter().find(|(name, _)| name == "file-0777").unwrap();
+    assert_eq!(named.1, fs::metadata(world.at("file-0777")).unwrap().ino());
+    // Every second entry goes away while the listing is read.
+    let mut entries = rustix::fs::Dir::read_from(&dir).unwrap();
+    let mut seen = Vec::new();
+    while let Some(entry) = entries.read() {
+        let name = entry.unwrap().file_name().to_str().unwrap().to_owned();
+        if name.starts_with("file") {
+            fs::remove_file(world.at(&name)).unwrap();
+            seen.push(name);
+        }
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 2000);
+    assert_eq!(list().len(), 2);
+}
+
+#[test]
+fn times_are_kept_to_the_nanosecond_before_1970_too() {
+    let Some(world) = World::memfs() else { return };
+    File::create(world.at("f")).unwrap();
+    let set = |accessed, modified| {
+        let times = Timestamps { last_access: accessed, last_modification: modified };
+        rustix::fs::utimensat(CWD, world.at("f"), &times, AtFlags::empty()).unwrap();
+        let status = fs::metadata(world.at("f")).unwrap();
+        ((status.atime(), status.atime_nsec()), (status.mtime(), status.mtime_nsec()))
+    };
+    let time = |tv_sec, tv_nsec| Timespec { tv_sec, tv_nsec };
+    let (early, late) = (time(-2, 500_000_001), time(5_000_000_000, 999_999_999));
+    assert_eq!(set(early, late), ((-2, 500_000_001), (5_000_000_000, 999_999_999)));
+    let omit = time(0, rustix::fs::UTIME_OMIT as _);
+    assert_eq!(set(omit, time(-1, 0)), ((-2, 500_000_001), (-1, 0)));
+    let (accessed, modified) = set(time(0, rustix::fs::UTIME_NOW as _), omit);
+    assert!(accessed.0 > 1_700_000_000 && modified == (-1, 0));
+}
+
+#[test]
+fn extended_attributes() {
+    let Some(world) = World::memfs() else { return };
+    File::create(world.at("f")).unwrap();
+    let path = world.at("f");
+    let set = |name: &str, flags| rustix::fs::setxattr(&path, name, b"value", flags);
+    set("user.a", XattrFlags::CREATE).unwrap();
+    assert_eq!(set("user.a", XattrFlags::CREATE), Err(rustix::io::Errno::EXIST));
+    assert_eq!(set("user.b", XattrFlags::REPLACE), Err(rustix::io::Errno::NODATA));
+    set("user.b", XattrFlags::empty()).unwrap();
+    let get = |name: &str, size| {
+        let mut buffer = vec![0_u8; size];
+        rustix::fs::getxattr(&path, name, &mut buffer[..]).map(|length| (length, buffer))
+    };
+    assert_eq!(get("user.a", 5).unwrap(), (5, b"value".to_vec()));
+    assert_eq!(get("user.a", 0).unwrap().0, 5);
+    assert_eq!(get("user.a", 4).unwrap_err(), rustix::io::Errno::RANGE);
+    assert_eq!(get("user.c", 4).unwrap_err(), rustix::io::Errno::NODATA);
+    let mut list = [0_u8; 64];
+    let length = rustix::fs::listxattr(&path, &mut list[..]).unwrap();
+    assert_eq!(&list[..length], b"user.a\0user.b\0");
+    rustix::fs::removexattr(&path, "user.a").unwrap();
+    assert_eq!(rustix::fs::removexattr(&path, "user.a"), Err(rustix::io::Errno::NODATA));
+    // What nothing would honour is not kept.
+    for name in ["security.capability", "system.posix_acl_access"] {
+        assert!(set(name, XattrFlags::empty()).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn renames_swap_and_refuse_as_asked() {
+    let Some(world) = World::memfs() else { return };
+    fs::write(world.at("a"), "a").unwrap();
+    fs::write(world.at("b"), "b").unwrap();
+    let rename = |how| rustix::fs::renameat_with(CWD, world.at("a"), CWD, world.at("b"), how);
+    assert_eq!(rename(RenameFlags::NOREPLACE), Err(rustix::io::Errno::EXIST));
+    rename(RenameFlags::EXCHANGE).unwrap();
+    assert_eq!(fs::read_to_string(world.at("a")).unwrap(), "b");
+    assert_eq!(rename(RenameFlags::WHITEOUT), Err(rustix::io::Errno::INVAL));
+}
+
+#[test]
+fn what_cannot_be_done_says_so() {
+    let Some(world) = World::memfs() else { return };
+    let file = File::create(world.at("f")).unwrap();
+    let temporary = OpenOptions::new().write(true).custom_flags(0o20200000).open(world.dir.path());
+    assert_eq!(code(temporary.unwrap_err()), Errno::Notsup.linux(), "O_TMPFILE");
+    let allocated = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, 4096);
+    assert_eq!(allocated, Err(rustix::io::Errno::OPNOTSUPP));
+    assert_eq!(code(File::create(world.at(&"n".repeat(256))).unwrap_err()), Errno::Nametoolong.linux());
+    let odd = Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff"));
+    assert_eq!(code(File::create(world.dir.path().join(odd)).unwrap_err()), Errno::Ilseq.linux());
+    assert_eq!(code(File::open(world.dir.path().join(odd)).unwrap_err()), Errno::Noent.linux());
+    // `SEEK_DATA` and `copy_file_range` fall back to something that is right.
+    fs::write(world.at("g"), "some bytes").unwrap();
+    let source = File::open(world.at("g")).unwrap();
+    assert_eq!(rustix::fs::seek(&source, rustix::fs::SeekFrom::Data(3)), Ok(3));
+    assert_eq!(fs::copy(world.at("g"), world.at("h")).unwrap(), 10);
+    assert_eq!(fs::read(world.at("h")).unwrap(), b"some bytes");
+}
+
+#[test]
+fn a_full_filesystem_says_so_at_once() {
+    let small = Memfs::builder().bytes_max(1 << 20).build();
+    let Some(world) = World::new(Arc::new(small), Options::default()) else { return };
+    let mut file = File::create(world.at("f")).unwrap();
+    let mut written = 0;
+    let error = loop {
+        match file.write(&[7; 50_000]) {
+            Ok(count) => written += count,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(code(error), Errno::Nospc.linux());
+    assert!(written > 900_000 && file.metadata().unwrap().len() == written as u64);
+}
+
+#[test]
+fn a_read_only_mount_cannot_be_changed() {
+    let memfs = Arc::new(Memfs::new());
+    let options = Options { read_only: true, ..Options::default() };
+    let Some(world) = World::new(memfs, options) else { return };
+    assert_eq!(code(File::create(world.at("f")).unwrap_err()), Errno::Rofs.linux());
+    let host = tempfile::tempdir().unwrap();
+    let frozen = Arc::new(Hostdir::new(host.path(), true).unwrap());
+    let Some(world) = World::new(frozen, Options::default()) else { return };
+    assert_eq!(code(File::create(world.at("f")).unwrap_err()), Errno::Rofs.linux());
+}
+
+#[test]
+fn set_id_bits_go_with_a_write_and_groups_are_inherited() {
+    let Some(world) = World::memfs() else { return };
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: needs root");
+    }
+    fs::create_dir(world.at("d")).unwrap();
+    std::os::unix::fs::chown(world.at("d"), Some(1), Some(2)).unwrap();
+    fs::set_permissions(world.at("d"), fs::Permissions::from_mode(0o2777)).unwrap();
+    fs::create_dir(world.at("d/e")).unwrap();
+    File::create(world.at("d/f")).unwrap();
+    let (dir, file) = (fs::metadata(world.at("d/e")).unwrap(), fs::metadata(world.at("d/f")).unwrap());
+    assert_eq!((dir.gid(), dir.mode() & 0o7000, file.gid(), file.mode() & 0o7000), (2, 0o2000, 2, 0));
+    fs::set_permissions(world.at("d/f"), fs::Permissions::from_mode(0o6777)).unwrap();
+    std::os::unix::fs::chown(world.at("d/f"), Some(3), None).unwrap();
+    assert_eq!(fs::metadata(world.at("d/f")).unwrap().mode() & 0o7777, 0o777);
+}
+
+/// What is changed on the host is seen through the mount, and appended behind what others appended.
+#[test]
+fn a_host_directory_is_seen_as_it_is_now() {
+    let host = tempfile::tempdir().unwrap();
+    let hostdir = Arc::new(Hostdir::new(host.path(), false).unwrap());
+    let Some(world) = World::new(hostdir, Options::default()) else { return };
+    assert!(fs::metadata(world.at("f")).is_err());
+    fs::write(host.path().join("f"), "first").unwrap();
+    let mut file = OpenOptions::new().read(true).append(true).open(world.at("f")).unwrap();
+    let read = |file: &File| {
+        let mut buffer = [0; 64];
+        let count = file.read_at(&mut buffer, 0).unwrap();
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
+    };
+    assert_eq!(read(&file), "first");
+    fs::write(host.path().join("f"), "other").unwrap();
+    assert_eq!(read(&file), "other");
+    OpenOptions::new().append(true).open(host.path().join("f")).unwrap().write_all(b" more").unwrap();
+    file.write_all(b" mine").unwrap();
+    assert_eq!(fs::read_to_string(host.path().join("f")).unwrap(), "other more mine");
+    assert_eq!(fs::read_to_string(world.at("f")).unwrap(), "other more mine");
+    fs::remove_file(host.path().join("f")).unwrap();
+    assert!(fs::metadata(world.at("f")).is_err());
+    fs::create_dir(world.at("d")).unwrap();
+    assert!(host.path().join("d").is_dir());
+}
+
+#[test]
+fn dropping_unmounts_and_gives_every_lookup_back() {
+    let memfs = Arc::new(Memfs::new());
+    let Some(mut world) = World::new(memfs.clone(), Options::default()) else { return };
+    fs::write(world.at("f"), vec![1; 100_000]).unwrap();
+    let before = memfs.statfs().unwrap();
+    drop(File::open(world.at("f")).unwrap());
+    fs::remove_file(world.at("f")).unwrap();
+    fs::write(world.at("kept"), "").unwrap();
+    assert!(is_mounted(world.dir.path()));
+    drop(world.mount.take());
+    assert!(!is_mounted(world.dir.path()));
+    assert_eq!(fs::read_dir(world.dir.path()).unwrap().count(), 0);
+    // Unlinked after the mount's end, the inode must go at once: nobody holds it.
+    let root = memfs.info().root;
+    memfs.unlink(root, "kept").unwrap();
+    let after = memfs.statfs().unwrap();
+    assert!(after.blocks_free > before.blocks_free);
+    assert_eq!(after.files_free, before.files_free + 1);
+}
+
+#[test]
+fn a_mount_in_use_goes_when_it_is_dropped() {
+    let options = Options { linger: Duration::from_millis(100), ..Options::default() };
+    let Some(mut world) = World::new(Arc::new(Memfs::new()), options) else { return };
+    fs::write(world.at("f"), "x").unwrap();
+    let file = File::open(world.at("f")).unwrap();
+    drop(world.mount.take());
+    assert!(!is_mounted(world.dir.path()));
+    assert!(file.sync_all().is_err(), "its server is gone");
+}
+
+#[test]
+fn waiting_ends_when_it_is_unmounted_elsewhere() {
+    let Some(world) = World::memfs() else { return };
+    let mount = world.mount.as_ref().unwrap();
+    let unmounter = mount.unmounter();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| mount.wait());
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!waiting.is_finished());
+        unmounter.unmount();
+        waiting.join().unwrap().unwrap();
+    });
+    assert!(!is_mounted(world.dir.path()));
+}
+
+/// A backend whose files are broken in the ways that the names say.
+struct Broken(Memfs);
+
+macro_rules! pass_on {
+    ($($name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        $(fn $name(&self, $($arg: $type),*) -> $answer { self.0.$name($($arg),*) })*
+    };
+}
+
+impl Filesystem for Broken {
+    fn lookup(&self, dir: u64, name: &str) -> Result<eyot_backend::Attributes, Errno> {
+        match name {
+            "panics" => panic!("as it was told"),
+            "hangs" => loop {
+                std::thread::sleep(Duration::from_secs(3600));
+            },
+            "zero" => Ok(eyot_backend::Attributes { node: 0, ..self.0.getattr(dir)? }),
+            name => self.0.lookup(dir, name),
+        }
+    }
+
+    pass_on! {
+        info() -> eyot_backend::FilesystemInfo;
+        forget(node: u64, count: u64) -> ();
+        getattr(node: u64) -> Result<eyot_backend::Attributes, Errno>;
+        setattr(node: u64, changes: &eyot_backend::AttributeChanges) -> Result<eyot_backend::Attributes, Errno>;
+        create(dir: u64, name: &str, owner: eyot_backend::Ownership) -> Result<eyot_backend::Attributes, Errno>;
+        mkdir(dir: u64, name: &str, owner: eyot_backend::Ownership) -> Result<eyot_backend::Attributes, Errno>;
+        symlink(dir: u64, name: &str, target: &str, owner: eyot_backend::Ownership) -> Result<eyot_backend::Attributes, Errno>;
+        make_node(dir: u64, name: &str, kind: eyot_backend::NodeKind, device: u64, owner: eyot_backend::Ownership) -> Result<eyot_backend::Attributes, Errno>;
+        link(target: u64, dir: u64, name: &str) -> Result<eyot_backend::Attributes, Errno>;
+        unlink(dir: u64, name: &str) -> Result<(), Errno>;
+        rmdir(dir: u64, name: &str) -> Result<(), Errno>;
+        rename(from_dir: u64, from_name: &str, to_dir: u64, to_name: &str, how: eyot_backend::RenameFlags) -> Result<(), Errno>;
+        readlink(node: u64) -> Result<String, Errno>;
+        open(node: u64, how: eyot_backend::OpenFlags) -> Result<u64, Errno>;
+        release(node: u64, handle: u64) -> ();
+        write(node: u64, handle: u64, offset: u64, bytes: &[u8]) -> Result<usize, Errno>;
+        fsync(node: u64, handle: u64, data_only: bool) -> Result<(), Errno>;
+        statfs() -> Result<eyot_backend::FilesystemStatus, Errno>;
+    }
+
+    fn read(&self, _node: u64, _handle: u64, _offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+        Ok(buffer.len().saturating_add(4096))
+    }
+
+    fn readdir(&self, dir: u64, _cookie: u64, entries_max: usize) -> Result<Vec<eyot_backend::DirectoryEntry>, Errno> {
+        // The same entries for ever.
+        self.0.readdir(dir, 0, entries_max)
+    }
+}
+
+#[test]
+fn a_backend_that_panics_lies_or_hangs_harms_only_its_callers() {
+    let options = Options { linger: Duration::from_millis(200), ..Options::default() };
+    let Some(mut world) = World::new(Arc::new(Broken(Memfs::new())), options) else { return };
+    for _ in 0..20 {
+        assert_eq!(code(fs::metadata(world.at("panics")).unwrap_err()), Errno::Io.linux());
+    }
+    assert!(fs::metadata(world.at("zero")).is_err());
+    fs::write(world.at("f"), "abc").unwrap();
+    assert_eq!(fs::read(world.at("f")).unwrap().len(), 3);
+    let listed = fs::read_dir(world.dir.path()).and_then(|dir| dir.take(100_000).collect::<Result<Vec<_>, _>>());
+    assert!(listed.is_err(), "a listing without end");
+    let path = world.at("hangs");
+    let caller = std::thread::spawn(move || fs::metadata(path).map(drop).map_err(code));
+    std::thread::sleep(Duration::from_millis(100));
+    let start = Instant::now();
+    drop(world.mount.take());
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(!is_mounted(world.dir.path()));
+    assert!(caller.join().unwrap().is_err(), "the call that hung has ended");
+}
