@@ -1,0 +1,125 @@
+//! `fsx`: random reads, writes, mappings and truncations of one file, compared with a copy in memory.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::backends::Backend;
+use crate::tools::Tool;
+use crate::{NotRun, World};
+
+const TOOL: Tool = Tool { name: "fsx", version: "0.3.2" };
+
+/// How much of what fsx said last is shown when it fails, in lines.
+const LAST_LINES: usize = 60;
+
+/// The mix of operations: all that it knows but punching holes, which answers `EOPNOTSUPP` by FUSE.
+const CONFIGURATION: &str = "flen = 1048576
+[weights]
+close_open = 1
+read = 10
+write = 10
+mapread = 10
+mapwrite = 10
+invalidate = 1
+truncate = 3
+fsync = 1
+fdatasync = 1
+posix_fallocate = 1
+sendfile = 3
+posix_fadvise = 1
+copy_file_range = 3
+";
+
+/// What became of a run.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The suite.
+    pub suite: &'static str,
+    /// The backend.
+    pub backend: String,
+    /// The seed, by which the run can be repeated.
+    pub seed: u64,
+    /// How many operations were asked for.
+    pub operations: u64,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// What it said last, when it failed.
+    pub failed: Option<String>,
+}
+
+/// Runs `operations` operations, and tells how many are done from time to time.
+pub fn run(backend: &Backend, operations: u64, seed: u64, mut tell: impl FnMut(u64)) -> Result<Report, NotRun> {
+    let program = TOOL.path().map_err(NotRun::Broken)?;
+    let broken = |error: std::io::Error| NotRun::Broken(error.to_string());
+    let world = World::new(backend)?;
+    // What a failure leaves goes there, and with it.
+    let artifacts = tempfile::tempdir().map_err(broken)?;
+    let config = artifacts.path().join("fsx.toml");
+    fs::write(&config, CONFIGURATION).map_err(broken)?;
+
+    let start = Instant::now();
+    let mut command = Command::new(program);
+    command.arg("-v").arg("-f").arg(&config).arg("-P").arg(artifacts.path());
+    command.args(["-N", &operations.to_string(), "-S", &seed.to_string()]).arg(world.path().join("file"));
+    let mut child = command
+        .env("RUST_LOG_STYLE", "never")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(broken)?;
+    let mut last = VecDeque::with_capacity(LAST_LINES);
+    let mut count = 0;
+    if let Some(output) = child.stderr.take() {
+        for line in BufReader::new(output).lines() {
+            let line = line.map_err(broken)?;
+            if line.starts_with("[INFO") {
+                count += 1;
+                tell(count);
+            }
+            if last.len() == LAST_LINES {
+                last.pop_front();
+            }
+            last.push_back(line);
+        }
+    }
+    let status = child.wait().map_err(broken)?;
+    let said = || format!("{status} after {count} operations\n{}", last.iter().cloned().collect::<Vec<_>>().join("\n"));
+    let failed = (!status.success()).then(said);
+    Ok(Report {
+        suite: "fsx",
+        backend: backend.name.into(),
+        seed,
+        operations,
+        seconds: start.elapsed().as_secs_f64(),
+        failed,
+    })
+}
+
+impl Report {
+    /// Whether every byte was what it should be.
+    pub fn is_good(&self) -> bool {
+        self.failed.is_none()
+    }
+
+    /// For people.
+    pub fn print(&self) {
+        if let Some(said) = &self.failed {
+            println!("FAILED  fsx, seed {}:", self.seed);
+            for line in said.lines() {
+                println!("        {line}");
+            }
+        }
+        let verdict = if self.is_good() { "all right" } else { "failed" };
+        let rate = self.operations as f64 / self.seconds.max(f64::EPSILON);
+        println!(
+            "fsx on {}: {} operations, seed {}, {verdict}, in {:.1} s ({rate:.0} a second)",
+            self.backend, self.operations, self.seed, self.seconds
+        );
+    }
+}
