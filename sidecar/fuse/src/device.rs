@@ -96,7 +96,8 @@ fn mount_directly(path: &Path, terms: &Terms<'_>) -> Result<Option<OwnedFd>, Mou
     };
     let user = rustix::process::getuid().as_raw();
     let group = rustix::process::getgid().as_raw();
-    let mut data = format!("fd={},rootmode=40000,user_id={user},group_id={group},default_permissions", device.as_raw_fd());
+    let mut data =
+        format!("fd={},rootmode=40000,user_id={user},group_id={group},default_permissions", device.as_raw_fd());
     if terms.allow_other {
         data.push_str(",allow_other");
     }
@@ -201,7 +202,8 @@ impl Place {
     /// Takes the mount out of the tree when its connection is broken.
     pub(crate) fn bury(&self) {
         let ours = self.connection.is_some() && connection_at(&self.path) == self.connection;
-        let dead = || fs::metadata(&self.path).is_err_and(|error| error.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()));
+        let dead =
+            || fs::metadata(&self.path).is_err_and(|error| error.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()));
         if ours && dead() {
             self.leave(UnmountFlags::NOFOLLOW | UnmountFlags::DETACH, &["-u", "-z"]);
         }
@@ -230,7 +232,8 @@ impl Place {
 
     fn leave_by_helper(&self, options: &[&str]) -> Left {
         let Some(helper) = helper() else { return Left::Gone };
-        let command = Command::new(helper).args(options).args(["-q", "--"]).arg(&self.path).stdin(Stdio::null()).status();
+        let command =
+            Command::new(helper).args(options).args(["-q", "--"]).arg(&self.path).stdin(Stdio::null()).status();
         match command {
             Ok(status) if status.success() => Left::Gone,
             _ if connection_at(&self.path) == self.connection => Left::Busy,

@@ -36,10 +36,14 @@ pub enum MountError {
         path: PathBuf,
     },
     /// The host has no FUSE.
-    #[error("this host offers no FUSE: /dev/fuse is not there; load it (`modprobe fuse`), or give the container the device (`--device /dev/fuse`)")]
+    #[error(
+        "this host offers no FUSE: /dev/fuse is not there; load it (`modprobe fuse`), or give the container the device (`--device /dev/fuse`)"
+    )]
     NoDevice,
     /// Neither may this process mount, nor is there the helper that may.
-    #[error("this process may not mount, and fusermount3, which may, was not found; install the package fuse3, or run as root")]
+    #[error(
+        "this process may not mount, and fusermount3, which may, was not found; install the package fuse3, or run as root"
+    )]
     NoHelper,
     /// The host's kernel refused.
     #[error("cannot mount on {}: {source}; in a container it needs the capability SYS_ADMIN and the device /dev/fuse", path.display())]

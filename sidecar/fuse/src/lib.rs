@@ -6,7 +6,8 @@
 //!
 //! **Caches.** Names and attributes are kept for the backend's lifetimes. A file whose attributes live for ever is read through the page cache, which survives its closing;
 //! one whose attributes live for some time, through a page cache that each opening empties; one whose attributes may not be believed at all, without a page cache (mapped memory
-//! apart), so that each read sees what is there. Writes always go to the backend before they return.
+//! apart), so that each read sees what is there. Writes go to
+//! the backend before they return, unless [`Options::writeback`] says otherwise.
 //!
 //! **What is not passed on.** Set-user-ID programs and device nodes have no effect (`nosuid`, `nodev`). File capabilities and POSIX ACLs are refused with `ENOTSUP`, since nothing would
 //! honour them. Locks are the host kernel's: they hold among the programs of this host. `fallocate` and `O_TMPFILE` answer `EOPNOTSUPP`; holes are not told from data. Names that are not
@@ -15,10 +16,12 @@
 mod bridge;
 mod convert;
 mod counts;
+mod data;
 mod device;
 mod error;
 mod listing;
 mod mount;
+mod requests;
 mod rights;
 mod xattrs;
 

@@ -35,6 +35,9 @@ pub struct Options {
     pub allow_other: bool,
     /// What `/proc/mounts` calls it; the backend's kind when empty.
     pub name: String,
+    /// Writes may wait in the host's page cache until `fsync`, `close` or some seconds have passed. Small writes are several times as fast then; but a full filesystem is noticed late, and others who
+    /// use the same backend see the bytes late. Without effect where attributes don't live for ever.
+    pub writeback: bool,
     /// How many threads call the backend; a number for the machine when nothing is said.
     pub threads: Option<NonZeroUsize>,
     /// How long programs that use the mount are waited for when it is taken away. After that their calls fail.
@@ -47,6 +50,7 @@ impl Default for Options {
             read_only: false,
             allow_other: false,
             name: String::new(),
+            writeback: false,
             threads: None,
             linger: Duration::from_secs(1),
         }
@@ -112,15 +116,12 @@ impl Mount {
             allow_other: options.allow_other,
         };
         let (device, place) = device::mount(path.as_ref(), &terms)?;
-        let state = Arc::new(State {
-            place,
-            linger: options.linger,
-            progress: Mutex::default(),
-            changed: Condvar::new(),
-        });
+        let state =
+            Arc::new(State { place, linger: options.linger, progress: Mutex::default(), changed: Condvar::new() });
         // From here on whatever fails drops this, and so unmounts.
         let mount = Mount { inner: Unmounter(Arc::clone(&state)) };
-        let bridge = Bridge::new(fs, &info, &root, Unmounter(Arc::clone(&state)));
+        let mut bridge = Bridge::new(fs, &info, &root, Unmounter(Arc::clone(&state)));
+        bridge.writes_back = options.writeback;
         let threads = options.threads.map_or_else(threads, NonZeroUsize::get);
         let mut config = Config::default();
         config.n_threads = Some(threads);
@@ -266,4 +267,3 @@ impl Drop for Watch {
         });
     }
 }
-

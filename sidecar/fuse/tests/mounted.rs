@@ -160,6 +160,12 @@ fn times_are_kept_to_the_nanosecond_before_1970_too() {
     assert_eq!(set(early, late), ((-2, 500_000_001), (5_000_000_000, 999_999_999)));
     let omit = time(0, rustix::fs::UTIME_OMIT as _);
     assert_eq!(set(omit, time(-1, 0)), ((-2, 500_000_001), (-1, 0)));
+    assert_eq!(
+        set(time(i64::MIN, 1), time(i64::MAX, 1)),
+        ((i64::MIN, 0), (i64::MAX, 0)),
+        "the ends, as Linux has them"
+    );
+    set(early, time(-1, 0));
     let (accessed, modified) = set(time(0, rustix::fs::UTIME_NOW as _), omit);
     assert!(accessed.0 > 1_700_000_000 && modified == (-1, 0));
 }
@@ -239,6 +245,54 @@ fn a_full_filesystem_says_so_at_once() {
     };
     assert_eq!(code(error), Errno::Nospc.linux());
     assert!(written > 900_000 && file.metadata().unwrap().len() == written as u64);
+}
+
+/// A part of a page of a file that is open for writing only.
+#[test]
+fn written_back_pages_are_whole() {
+    let memfs = Arc::new(Memfs::new());
+    let options = Options { writeback: true, ..Options::default() };
+    let Some(mut world) = World::new(memfs.clone(), options) else { return };
+    fs::write(world.at("f"), [b'a'; 9000]).unwrap();
+    drop(world.mount.take());
+    world.mount = Some(Mount::new(memfs, world.dir.path(), Options { writeback: true, ..Options::default() }).unwrap());
+    let file = OpenOptions::new().write(true).open(world.at("f")).unwrap();
+    file.write_all_at(b"b", 5000).unwrap();
+    file.sync_all().unwrap();
+    let bytes = fs::read(world.at("f")).unwrap();
+    assert!(
+        bytes.len() == 9000 && bytes.iter().enumerate().all(|(at, &byte)| byte == if at == 5000 { b'b' } else { b'a' })
+    );
+}
+
+/// Many threads in one directory, and in the end nothing is left of what they held.
+#[test]
+fn many_threads_leave_nothing_behind() {
+    let memfs = Arc::new(Memfs::new());
+    let before = memfs.statfs().unwrap();
+    let Some(mut world) = World::new(memfs.clone(), Options::default()) else { return };
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let world = &world;
+            scope.spawn(move || {
+                for round in 0..150 {
+                    let (own, shared) = (world.at(&format!("{thread}-{round}")), world.at(&format!("s{}", round % 5)));
+                    fs::write(&own, vec![thread as u8; 10_000]).unwrap();
+                    // Others may be as quick, so any of these may fail; none may do harm.
+                    let _ = fs::rename(&own, &shared);
+                    let _ = fs::read(&shared);
+                    let _ = fs::hard_link(&shared, &own);
+                    let _ = fs::read_dir(world.dir.path()).unwrap().count();
+                    let _ = fs::remove_file(&shared);
+                    let _ = fs::remove_file(&own);
+                }
+            });
+        }
+    });
+    assert_eq!(fs::read_dir(world.dir.path()).unwrap().count(), 0);
+    drop(world.mount.take());
+    let after = memfs.statfs().unwrap();
+    assert_eq!((after.blocks_free, after.files_free), (before.blocks_free, before.files_free));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::backends::Backend;
 use crate::tools::Tool;
-use crate::{NotRun, World};
+use crate::{Cache, NotRun, World};
 
 const TOOL: Tool = Tool { name: "fsx", version: "0.3.2" };
 
@@ -53,10 +53,16 @@ pub struct Report {
 }
 
 /// Runs `operations` operations, and tells how many are done from time to time.
-pub fn run(backend: &Backend, operations: u64, seed: u64, mut tell: impl FnMut(u64)) -> Result<Report, NotRun> {
+pub fn run(
+    backend: &Backend,
+    cache: Cache,
+    operations: u64,
+    seed: u64,
+    mut tell: impl FnMut(u64),
+) -> Result<Report, NotRun> {
     let program = TOOL.path().map_err(NotRun::Broken)?;
     let broken = |error: std::io::Error| NotRun::Broken(error.to_string());
-    let world = World::new(backend)?;
+    let world = World::new(backend, cache)?;
     // What a failure leaves goes there, and with it.
     let artifacts = tempfile::tempdir().map_err(broken)?;
     let config = artifacts.path().join("fsx.toml");

@@ -27,6 +27,15 @@ pub struct World {
     _store: tempfile::TempDir,
 }
 
+/// When writes reach the backend.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cache {
+    /// At once.
+    Writethrough,
+    /// When the host's page cache sends them.
+    Writeback,
+}
+
 /// Why a suite did not run.
 pub enum NotRun {
     /// It cannot run here: no FUSE, not root.
@@ -48,7 +57,7 @@ impl From<MountError> for NotRun {
 
 impl World {
     /// Mounts a new filesystem of this backend on a directory that every user can reach.
-    pub fn new(backend: &Backend) -> Result<Self, NotRun> {
+    pub fn new(backend: &Backend, cache: Cache) -> Result<Self, NotRun> {
         eyot_fuse::available()?;
         let dir = || {
             use std::os::unix::fs::PermissionsExt;
@@ -58,7 +67,12 @@ impl World {
         let broken = |error: std::io::Error| NotRun::Broken(error.to_string());
         let (point, store) = (dir().map_err(broken)?, dir().map_err(broken)?);
         let fs: Arc<dyn Filesystem> = (backend.make)(store.path()).map_err(NotRun::Broken)?;
-        let options = Options { allow_other: users::am_root(), name: backend.name.into(), ..Options::default() };
+        let options = Options {
+            allow_other: users::am_root(),
+            name: backend.name.into(),
+            writeback: cache == Cache::Writeback,
+            ..Options::default()
+        };
         let mount = Mount::new(fs, point.path(), options)?;
         Ok(Self { mount, _point: point, _store: store })
     }

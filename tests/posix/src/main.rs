@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use eyot_posix::backends::{self, BACKENDS, Backend};
 use eyot_posix::report::Outcome;
-use eyot_posix::{NotRun, fsx, pjdfstest};
+use eyot_posix::{Cache, NotRun, fsx, pjdfstest};
 
 /// Runs pjdfstest and fsx on a backend, mounted by FUSE, and compares with what may fail.
 #[derive(Parser)]
@@ -26,6 +26,9 @@ struct Arguments {
     /// Only the cases of pjdfstest that have this in their names.
     #[arg(long)]
     filter: Option<String>,
+    /// Let writes wait in the host's page cache, where the backend allows it.
+    #[arg(long)]
+    writeback: bool,
     /// The reports as JSON, one a line.
     #[arg(long)]
     json: bool,
@@ -44,7 +47,8 @@ fn main() -> ExitCode {
     for backend in BACKENDS.iter().filter(|backend| chosen.is_none_or(|name| name == backend.name)) {
         for suite in [Suite::Pjdfstest, Suite::Fsx] {
             // A filter names cases, and fsx has none.
-            let wanted = arguments.suite.map_or(suite == Suite::Pjdfstest || arguments.filter.is_none(), |one| one == suite);
+            let wanted =
+                arguments.suite.map_or(suite == Suite::Pjdfstest || arguments.filter.is_none(), |one| one == suite);
             if wanted {
                 good &= run(backend, suite, &arguments);
             }
@@ -55,10 +59,11 @@ fn main() -> ExitCode {
 
 fn run(backend: &Backend, suite: Suite, arguments: &Arguments) -> bool {
     let mut progress = Progress { shown: 0, on: std::io::stderr().is_terminal() };
+    let cache = if arguments.writeback { Cache::Writeback } else { Cache::Writethrough };
     let outcome = match suite {
         Suite::Pjdfstest => {
             let tell = |case: &str, _: &Outcome| progress.show(case);
-            pjdfstest::run(backend, arguments.filter.as_deref(), tell).map(|report| {
+            pjdfstest::run(backend, cache, arguments.filter.as_deref(), tell).map(|report| {
                 let text = serde_json::to_string(&report);
                 (report.is_good(), text, Box::new(move || report.print()) as Box<dyn FnOnce()>)
             })
@@ -69,7 +74,7 @@ fn run(backend: &Backend, suite: Suite, arguments: &Arguments) -> bool {
                     progress.show(&format!("fsx: {count} of {}", arguments.ops));
                 }
             };
-            fsx::run(backend, arguments.ops, arguments.seed, tell).map(|report| {
+            fsx::run(backend, cache, arguments.ops, arguments.seed, tell).map(|report| {
                 let text = serde_json::to_string(&report);
                 (report.is_good(), text, Box::new(move || report.print()) as Box<dyn FnOnce()>)
             })

@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn two_users_of_different_groups_are_found() {
-        let passwd = "root:x:0:0::/:/sh\nx:x:5:60::/:/sh\nsync:x:4:65534::/:\nnobody:x:65534:65534::/:\nlone:x:7:99::/:\n";
+        let passwd =
+            "root:x:0:0::/:/sh\nx:x:5:60::/:/sh\nsync:x:4:65534::/:\nnobody:x:65534:65534::/:\nlone:x:7:99::/:\n";
         let group = "root:x:0:\ngames:x:60:\nnogroup:x:65534:\n";
         let found = dummies_among(passwd, group).unwrap();
         assert_eq!(found, [("nobody".into(), "nogroup".into()), ("x".into(), "games".into())]);
