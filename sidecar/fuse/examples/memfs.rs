@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use eyot_backend::Ownership;
 use eyot_memfs::Memfs;
 
 fn main() {
@@ -9,7 +10,10 @@ fn main() {
         eprintln!("usage: memfs DIR");
         std::process::exit(2);
     };
-    if let Err(error) = eyot_fuse::serve(Arc::new(Memfs::new()), path, eyot_fuse::Options::default()) {
+    let owner =
+        Ownership { mode: 0o755, uid: rustix::process::getuid().as_raw(), gid: rustix::process::getgid().as_raw() };
+    let memfs = Memfs::builder().root(owner).build();
+    if let Err(error) = eyot_fuse::serve(Arc::new(memfs), path, eyot_fuse::Options::default()) {
         eprintln!("{error}");
         std::process::exit(1);
     }

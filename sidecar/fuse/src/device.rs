@@ -59,15 +59,18 @@ pub(crate) fn mount(path: &Path, terms: &Terms<'_>) -> Result<(OwnedFd, Place), 
 
 /// Whether this process could mount at all.
 pub(crate) fn available() -> Result<(), MountError> {
-    match OpenOptions::new().read(true).write(true).open(DEVICE) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => return Err(MountError::NoDevice),
-        // The driver is not there, or a container may not use the device.
-        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {
-            return Err(MountError::Refused { path: DEVICE.into(), source: error });
-        }
-        _ => {}
-    }
+    open_device()?;
     if rustix::process::geteuid().is_root() || helper().is_some() { Ok(()) } else { Err(MountError::NoHelper) }
+}
+
+fn open_device() -> Result<OwnedFd, MountError> {
+    let opened = OpenOptions::new().read(true).write(true).open(DEVICE);
+    opened.map(OwnedFd::from).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => MountError::NoDevice,
+        io::ErrorKind::PermissionDenied => MountError::NoAccess,
+        // The driver is not there, or a container may not use the device.
+        _ => MountError::Refused { path: DEVICE.into(), source },
+    })
 }
 
 /// The path as the host's kernel knows it, when it is an empty directory.
@@ -88,12 +91,7 @@ fn check(path: &Path) -> Result<PathBuf, MountError> {
 
 /// Mounts by the system call. `None` when this process may not.
 fn mount_directly(path: &Path, terms: &Terms<'_>) -> Result<Option<OwnedFd>, MountError> {
-    let device = match OpenOptions::new().read(true).write(true).open(DEVICE) {
-        Ok(device) => OwnedFd::from(device),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(MountError::NoDevice),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
-        Err(source) => return Err(MountError::Refused { path: DEVICE.into(), source }),
-    };
+    let device = open_device()?;
     let user = rustix::process::getuid().as_raw();
     let group = rustix::process::getgid().as_raw();
     let mut data =

@@ -40,6 +40,11 @@ pub enum MountError {
         "this host offers no FUSE: /dev/fuse is not there; load it (`modprobe fuse`), or give the container the device (`--device /dev/fuse`)"
     )]
     NoDevice,
+    /// The device may not be opened.
+    #[error(
+        "this user may not open /dev/fuse; let everybody (`chmod 666 /dev/fuse`, as most systems do), or run as root"
+    )]
+    NoAccess,
     /// Neither may this process mount, nor is there the helper that may.
     #[error(
         "this process may not mount, and fusermount3, which may, was not found; install the package fuse3, or run as root"

@@ -57,7 +57,8 @@ impl Default for Options {
     }
 }
 
-/// A mounted filesystem. Dropped, it is unmounted: after `linger` even when it is in use or the backend hangs, so that no dead mount is left behind.
+/// A mounted filesystem. Dropped, it is unmounted: after `linger` even when it is in use or the backend hangs, so that no dead mount is left behind. Calls that still wait then fail; only without
+/// root, and where the host has not mounted `/sys/fs/fuse/connections`, they wait until this process ends.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -125,8 +126,8 @@ impl Mount {
         let threads = options.threads.map_or_else(threads, NonZeroUsize::get);
         let mut config = Config::default();
         config.n_threads = Some(threads);
-        // A queue of its own for each thread, where the device may be opened once more.
-        config.clone_fd = threads > 1 && std::fs::File::options().read(true).write(true).open("/dev/fuse").is_ok();
+        // A queue of its own for each thread.
+        config.clone_fd = threads > 1;
         // Who may come in is checked by the host's kernel.
         let session = Session::from_fd(bridge, device, SessionACL::All, config);
         let session = match session {

@@ -47,7 +47,7 @@ pub enum NotRun {
 impl From<MountError> for NotRun {
     fn from(error: MountError) -> Self {
         match error {
-            MountError::NoDevice | MountError::NoHelper | MountError::Refused { .. } => {
+            MountError::NoDevice | MountError::NoAccess | MountError::NoHelper | MountError::Refused { .. } => {
                 Self::Impossible(error.to_string())
             }
             error => Self::Broken(error.to_string()),
