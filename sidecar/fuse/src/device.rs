@@ -34,7 +34,6 @@ pub(crate) struct Place {
     path: PathBuf,
     /// The connection's number, which is the minor number of the mount's device.
     connection: Option<u32>,
-    by_helper: bool,
 }
 
 /// What became of an attempt to unmount.
@@ -49,12 +48,12 @@ pub(crate) enum Left {
 /// Mounts on `path`; answers the device by which the host's kernel asks.
 pub(crate) fn mount(path: &Path, terms: &Terms<'_>) -> Result<(OwnedFd, Place), MountError> {
     let path = check(path)?;
-    let (device, by_helper) = match mount_directly(&path, terms)? {
-        Some(device) => (device, false),
-        None => (mount_by_helper(&path, terms)?, true),
+    let device = match mount_directly(&path, terms)? {
+        Some(device) => device,
+        None => mount_by_helper(&path, terms)?,
     };
     let connection = connection_at(&path);
-    Ok((device, Place { path, connection, by_helper }))
+    Ok((device, Place { path, connection }))
 }
 
 /// Whether this process could mount at all.
@@ -222,7 +221,8 @@ impl Place {
         match rustix::mount::unmount(&self.path, flags) {
             Ok(()) => Left::Gone,
             Err(Errno::BUSY) => Left::Busy,
-            Err(Errno::PERM) if self.by_helper => self.leave_by_helper(options),
+            // The helper may, for whom it mounted; or this process has given up what it was.
+            Err(Errno::PERM) => self.leave_by_helper(options),
             // It is no mount point, or not there any more.
             Err(_) => Left::Gone,
         }

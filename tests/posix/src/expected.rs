@@ -21,7 +21,7 @@ impl Expected {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("expected").join(format!("{backend}.txt"))
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut cases = BTreeMap::new();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();

@@ -117,12 +117,20 @@ mod tests {
 
     #[test]
     fn only_what_is_on_the_list_may_fail_and_it_must() {
-        let backend = "memfs";
-        let list = Expected::default();
-        let outcomes = |outcome| BTreeMap::from([("a".to_owned(), outcome)]);
-        let report = |outcome, list| Report::new("s", backend, &outcomes(outcome), list, true);
-        assert!(report(Outcome::Passed, &list).is_good());
-        assert!(!report(Outcome::Failed("x".into()), &list).is_good());
-        assert_eq!(report(Outcome::Skipped("why".into()), &list).skipped["why"], 1);
+        let failed = || Outcome::Failed("said".into());
+        let report = |outcomes: &[(&str, Outcome)], whole| {
+            let outcomes = outcomes.iter().map(|(case, outcome)| ((*case).to_owned(), outcome.clone())).collect();
+            Report::new("s", "b", &outcomes, &Expected::parse("may::fail  a reason\n").unwrap(), whole)
+        };
+        let good = report(&[("a", Outcome::Passed), ("may::fail", failed())], true);
+        assert!(good.is_good() && good.passed == 1 && good.expected["may::fail"] == "a reason");
+        let new = report(&[("a", failed()), ("may::fail", failed())], true);
+        assert!(!new.is_good() && new.failed["a"] == "said");
+        let mended = report(&[("may::fail", Outcome::Passed)], true);
+        assert!(!mended.is_good() && mended.stale == ["may::fail"]);
+        let skipped = Outcome::Skipped("why".into());
+        let lost = report(&[("may::fail", skipped.clone())], true);
+        assert!(!lost.is_good() && lost.stale == ["may::fail"] && lost.skipped["why"] == 1);
+        assert!(report(&[], false).is_good(), "a part of the suite says nothing of the rest");
     }
 }
