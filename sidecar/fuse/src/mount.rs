@@ -178,7 +178,7 @@ impl Unmounter {
     pub fn unmount(&self) {
         let state = &self.0;
         self.start();
-        let deadline = Instant::now() + state.linger + END_WAIT;
+        let deadline = after(state.linger.saturating_add(END_WAIT));
         let mut progress = state.progress.lock();
         while !(progress.gone && progress.over.is_some()) {
             if state.changed.wait_until(&mut progress, deadline).timed_out() {
@@ -214,7 +214,7 @@ impl State {
     }
 
     fn leave(&self) {
-        let deadline = Instant::now() + self.linger;
+        let deadline = after(self.linger);
         while !self.is_over() && self.place.unmount() == Left::Busy {
             if Instant::now() >= deadline {
                 self.place.force();
@@ -246,9 +246,15 @@ impl State {
     /// Waits a moment for the session to end.
     fn end_soon(&self) {
         let mut progress = self.progress.lock();
-        let deadline = Instant::now() + SIBLINGS_WAIT;
+        let deadline = after(SIBLINGS_WAIT);
         while progress.over.is_none() && !self.changed.wait_until(&mut progress, deadline).timed_out() {}
     }
+}
+
+/// The time after `wait`, or a day from now when that is beyond what can be counted.
+fn after(wait: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(wait).unwrap_or_else(|| now + Duration::from_secs(86_400))
 }
 
 fn threads() -> usize {

@@ -5,6 +5,7 @@ mod common;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -281,6 +282,33 @@ fn set_id_bits_go_with_a_write_and_groups_are_inherited() {
     fs::set_permissions(world.at("d/f"), fs::Permissions::from_mode(0o6777)).unwrap();
     std::os::unix::fs::chown(world.at("d/f"), Some(3), None).unwrap();
     assert_eq!(fs::metadata(world.at("d/f")).unwrap().mode() & 0o7777, 0o777);
+}
+
+/// Root keeps the bits when it writes; anybody else loses them, by a write and by a truncation.
+#[test]
+fn what_others_write_runs_as_nobody_else() {
+    let options = Options { allow_other: true, ..Options::default() };
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: needs root");
+    }
+    for writeback in [false, true] {
+        let Some(world) = World::new(Arc::new(memfs().build()), Options { writeback, ..options.clone() }) else {
+            return;
+        };
+        let mode_after = |mode, uid, script: &str| {
+            fs::write(world.at("f"), "#!/bin/sh\n").unwrap();
+            fs::set_permissions(world.at("f"), fs::Permissions::from_mode(mode)).unwrap();
+            let mut shell = std::process::Command::new("sh");
+            let status = shell.args(["-c", script]).current_dir(world.dir.path()).uid(uid).gid(uid).status().unwrap();
+            assert!(status.success());
+            fs::metadata(world.at("f")).unwrap().mode() & 0o7777
+        };
+        for script in ["echo more >> f", ": > f"] {
+            assert_eq!(mode_after(0o6777, 65534, script), 0o777, "{script}");
+            assert_eq!(mode_after(0o2767, 65534, script), 0o2767, "no privilege: {script}");
+            assert_eq!(mode_after(0o6777, 0, script), 0o6777, "{script}");
+        }
+    }
 }
 
 /// What is changed on the host is seen through the mount, and appended behind what others appended.

@@ -3,13 +3,15 @@
 mod common;
 
 use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{World, code, is_mounted, memfs};
 use eyot_backend::{Errno, Filesystem};
-use eyot_fuse::Options;
+use eyot_fuse::{Mount, MountError, Options};
 use eyot_memfs::Memfs;
+use rustix::mount::{MountFlags, UnmountFlags};
 
 #[test]
 fn dropping_unmounts_and_gives_every_lookup_back() {
@@ -41,6 +43,25 @@ fn a_mount_in_use_goes_when_it_is_dropped() {
     drop(world.mount.take());
     assert!(!is_mounted(world.dir.path()));
     assert!(file.sync_all().is_err(), "its server is gone");
+}
+
+#[test]
+fn a_dead_mount_in_the_way_is_named() {
+    if eyot_fuse::available().is_err() || !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: needs FUSE and root");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let device = File::options().read(true).write(true).open("/dev/fuse").unwrap();
+    let data = format!("fd={},rootmode=40000,user_id=0,group_id=0", device.as_raw_fd());
+    let data = std::ffi::CString::new(data).unwrap();
+    if let Err(error) = rustix::mount::mount("dead", dir.path(), "fuse", MountFlags::NODEV, &*data) {
+        return eprintln!("skipped: {error}");
+    }
+    drop(device);
+    let error = Mount::new(Arc::new(memfs().build()), dir.path(), Options::default()).err().unwrap();
+    rustix::mount::unmount(dir.path(), UnmountFlags::DETACH).unwrap();
+    assert!(matches!(error, MountError::Dead { .. }), "{error}");
+    assert!(error.to_string().contains("umount -l"), "{error}");
 }
 
 #[test]

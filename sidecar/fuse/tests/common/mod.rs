@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,7 +25,9 @@ impl World {
             eprintln!("skipped: {error}");
             return None;
         }
-        let dir = tempfile::tempdir().unwrap();
+        // Others than the owner may go through it.
+        let open = fs::Permissions::from_mode(0o755);
+        let dir = tempfile::Builder::new().permissions(open).tempdir().unwrap();
         match Mount::new(fs, dir.path(), options) {
             Ok(mount) => Some(Self { mount: Some(mount), dir }),
             Err(error @ MountError::Refused { .. }) => {
