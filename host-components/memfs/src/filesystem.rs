@@ -17,7 +17,7 @@ const LISTING_ENTRIES_MAX: usize = 4096;
 
 impl Filesystem for Memfs {
     fn info(&self) -> FilesystemInfo {
-        let lifetime_ns = self.lifetime_ns();
+        let lifetime_ns = if self.shared { 0 } else { u64::MAX };
         let capabilities = Capabilities::all() - Capabilities::EVENTS - Capabilities::LOCKS;
         FilesystemInfo {
             root: ROOT,
@@ -54,11 +54,10 @@ impl Filesystem for Memfs {
 
     fn getattr(&self, node: Node) -> Result<Attributes, Errno> {
         self.view(node, |view| {
-            let attributes = match view {
+            Ok(match view {
                 View::Own(inode) => inode.attributes(node),
                 View::Image(_, base) => base.attributes(node),
-            };
-            Ok(Attributes { lifetime_ns: self.lifetime_ns(), ..attributes })
+            })
         })
     }
 
@@ -84,7 +83,7 @@ impl Filesystem for Memfs {
         inode.accessed = changes.accessed.unwrap_or(inode.accessed);
         inode.modified = changes.modified.unwrap_or(inode.modified);
         inode.changed = now;
-        Ok(Attributes { lifetime_ns: self.lifetime_ns(), ..inode.attributes(node) })
+        Ok(inode.attributes(node))
     }
 
     fn create(&self, dir: Node, name: &str, owner: Ownership) -> Result<Attributes, Errno> {

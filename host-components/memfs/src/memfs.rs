@@ -182,11 +182,6 @@ impl Memfs {
         MemfsBuilder::default()
     }
 
-    /// How long what was seen may be believed: until the kernel changes it, unless there is more than one.
-    pub(crate) fn lifetime_ns(&self) -> u64 {
-        if self.shared { 0 } else { u64::MAX }
-    }
-
     pub(crate) fn reserved(&self) -> u32 {
         self.image.as_ref().map_or(0, |image| image.node_count())
     }

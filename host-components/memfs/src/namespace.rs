@@ -26,7 +26,7 @@ impl Memfs {
 
         let inode = Inode::new(body, owner, now);
         let kind = inode.kind();
-        let mut attributes = Attributes { lifetime_ns: self.lifetime_ns(), ..inode.attributes(0) };
+        let mut attributes = inode.attributes(0);
         attributes.node = self.slots.put(inode).inspect_err(|_| {
             self.quota.refund(bytes);
             self.quota.refund_inode();
@@ -65,7 +65,7 @@ impl Memfs {
         self.quota.charge(entry_bytes(name))?;
         inode.links = links;
         inode.changed = now;
-        let attributes = Attributes { lifetime_ns: self.lifetime_ns(), ..inode.attributes(target) };
+        let attributes = inode.attributes(target);
         drop(locked);
         self.hold(target)?;
         parent.living_directory()?.insert(name, target, kind);

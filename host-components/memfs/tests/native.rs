@@ -50,23 +50,6 @@ fn it_conforms_over_an_image() {
     eyot_conformance::run(|| Arc::new(Memfs::over(Arc::clone(&image))));
 }
 
-/// What a kernel has seen it may believe, unless there are others who change it.
-#[test]
-fn attributes_live_as_long_as_names() {
-    for (fs, lifetime) in [(Memfs::over(image()), u64::MAX), (Memfs::builder().shared_between_vms().build(), 0)] {
-        let root = fs.info().root;
-        assert_eq!(fs.info().entry_lifetime_ns, lifetime);
-        let made = fs.create(root, "f", OWNER).unwrap();
-        let linked = fs.link(made.node, root, "g").unwrap();
-        let changed = fs.setattr(made.node, &AttributeChanges::default()).unwrap();
-        let found = fs.lookup(root, "g").unwrap();
-        let listed = fs.readdir(root, 0, 10).unwrap()[0].attributes;
-        for attributes in [made, linked, changed, found, listed, fs.getattr(root).unwrap()] {
-            assert_eq!(attributes.lifetime_ns, lifetime);
-        }
-    }
-}
-
 #[test]
 fn the_bytes_are_bounded_and_come_back() {
     let fs = Memfs::builder().bytes_max(1 << 20).build();

@@ -11,7 +11,7 @@ use fuser::{FopenFlags, Generation, INodeNo, ReplyEntry, Request};
 
 use crate::convert::{self, Numbers, errno, lifetime, new_name};
 use crate::counts::Counts;
-use crate::mount::{Unmounter, Watch};
+use crate::mount::{Options, Unmounter, Watch};
 use crate::rights;
 
 pub(crate) struct Bridge {
@@ -24,6 +24,8 @@ pub(crate) struct Bridge {
     pub(crate) names_are_ours: bool,
     /// Attributes change only through this mount.
     pub(crate) attributes_are_ours: bool,
+    /// Whatever the backend says of lifetimes.
+    exclusive: bool,
     pub(crate) has_xattrs: bool,
     /// Writes may wait in the page cache: asked for until `init`, granted from then on.
     pub(crate) writes_back: bool,
@@ -37,17 +39,26 @@ thread_local! {
 }
 
 impl Bridge {
-    pub(crate) fn new(fs: Arc<dyn Filesystem>, info: &FilesystemInfo, root: &Attributes, unmounter: Unmounter) -> Self {
+    pub(crate) fn new(
+        fs: Arc<dyn Filesystem>,
+        info: &FilesystemInfo,
+        root: &Attributes,
+        options: &Options,
+        unmounter: Unmounter,
+    ) -> Self {
+        let exclusive = options.exclusive;
+        let believed = |lifetime_ns| if exclusive { u64::MAX } else { lifetime_ns };
         Self {
             fs,
             numbers: Numbers { root: info.root },
             held: Counts::default(),
-            entry_lifetime: lifetime(info.entry_lifetime_ns),
-            absence_lifetime: lifetime(info.absence_lifetime_ns),
-            names_are_ours: info.entry_lifetime_ns == u64::MAX,
-            attributes_are_ours: root.lifetime_ns == u64::MAX,
+            entry_lifetime: lifetime(believed(info.entry_lifetime_ns)),
+            absence_lifetime: lifetime(believed(info.absence_lifetime_ns)),
+            names_are_ours: believed(info.entry_lifetime_ns) == u64::MAX,
+            attributes_are_ours: believed(root.lifetime_ns) == u64::MAX,
+            exclusive,
             has_xattrs: info.capabilities.contains(Capabilities::XATTRS),
-            writes_back: false,
+            writes_back: options.writeback,
             maps_uncached: false,
             unmounter,
         }
@@ -64,13 +75,22 @@ impl Bridge {
         }
     }
 
+    pub(crate) fn lifetime_ns(&self, attributes: &Attributes) -> u64 {
+        if self.exclusive { u64::MAX } else { attributes.lifetime_ns }
+    }
+
+    /// How long the host's kernel may believe attributes.
+    pub(crate) fn lifetime(&self, attributes: &Attributes) -> Duration {
+        lifetime(self.lifetime_ns(attributes))
+    }
+
     /// Answers with a node that the backend has counted as looked up once.
     pub(crate) fn entry(&self, answer: Result<Attributes, fuser::Errno>, reply: ReplyEntry) {
         match answer {
             Ok(attributes) => {
                 self.held.add(attributes.node);
                 let attr = self.numbers.attributes(&attributes);
-                reply.entry_with_ttls(&lifetime(attributes.lifetime_ns), &self.entry_lifetime, &attr, Generation(0));
+                reply.entry_with_ttls(&self.lifetime(&attributes), &self.entry_lifetime, &attr, Generation(0));
             }
             Err(error) => reply.error(error),
         }
@@ -101,7 +121,7 @@ impl Bridge {
 
     /// How the host's kernel caches a file that it opens.
     pub(crate) fn caching(&self, attributes: &Attributes) -> FopenFlags {
-        match attributes.lifetime_ns {
+        match self.lifetime_ns(attributes) {
             u64::MAX => FopenFlags::FOPEN_KEEP_CACHE,
             0 if self.maps_uncached => FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES,
             _ => FopenFlags::empty(),

@@ -54,7 +54,7 @@ impl Bridge {
                     fs.setattr(node, &AttributeChanges { mode: Some(mode), ..Default::default() })?;
                 }
                 // Where the end is, only the backend knows when others write too.
-                if appends && attributes.lifetime_ns != u64::MAX {
+                if appends && self.lifetime_ns(&attributes) != u64::MAX {
                     offset = attributes.size;
                 }
             }

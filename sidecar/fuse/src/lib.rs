@@ -4,9 +4,10 @@
 //! lifetimes allow. What POSIX leaves to a filesystem and the trait does not have is done here: the group of new files in a set-group-ID directory, set-user-ID bits that go with
 //! a write or a change of owner, `XATTR_CREATE`, the entries `.` and `..`.
 //!
-//! **Caches.** Names and attributes are kept for the backend's lifetimes. A file whose attributes live for ever is read through the page cache, which survives its closing;
+//! **Caches.** Names and attributes are kept for the backend's lifetimes, or until this mount changes them when it is [`exclusive`](Options::exclusive). A file whose attributes live for ever is read through the page cache, which survives its closing;
 //! one whose attributes live for some time, through a page cache that each opening empties; one whose attributes may not be believed at all, without a page cache (mapped memory
-//! apart), so that each read sees what is there. Writes go to the backend before they return, unless [`Options::writeback`] says otherwise. So a backend that something else uses at the same time, such as a virtual machine, must not say that what it shows lives for ever.
+//! apart), so that each read sees what is there. Writes go to the backend before they return, unless [`Options::writeback`] says otherwise. A backend that
+//! something else uses at the same time, such as a virtual machine, must neither be mounted so nor say that what it shows lives for ever.
 //!
 //! **What is not passed on.** Set-user-ID programs and device nodes have no effect (`nosuid`, `nodev`). File capabilities and POSIX ACLs are refused with `ENOTSUP`, since nothing would
 //! honour them. Locks are the host kernel's: they hold among the programs of this host. `fallocate` and `O_TMPFILE` answer `EOPNOTSUPP`; holes are not told from data. Names that are not

@@ -2,11 +2,13 @@
 //!
 //! An offset is the backend's cookie and two, because `.` and `..`, which backends don't list, come first.
 
+use std::time::Duration;
+
 use eyot_backend::{DirectoryEntry, Node};
 use fuser::{Errno, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus};
 
 use crate::bridge::Bridge;
-use crate::convert::{file_type, lifetime};
+use crate::convert::file_type;
 
 /// How many entries the backend is asked for at once: about what a page of the host's holds.
 const ENTRIES: usize = 64;
@@ -76,7 +78,7 @@ impl Bridge {
             let mut attr = self.numbers.attributes(&attributes);
             for (next, number, name) in [(SELF_OFFSET, ino, "."), (PARENT_OFFSET, UNKNOWN, "..")] {
                 attr.ino = number;
-                if offset < next && reply.add(number, next, name, &lifetime(0), &attr, Generation(0)) {
+                if offset < next && reply.add(number, next, name, &Duration::ZERO, &attr, Generation(0)) {
                     return reply.ok();
                 }
             }
@@ -85,7 +87,7 @@ impl Bridge {
             // Each entry counts as a lookup, so it is one. What went meanwhile is left out.
             let Ok(attributes) = self.ask(|fs| fs.lookup(dir, &entry.name)) else { return false };
             let attr = self.numbers.attributes(&attributes);
-            let lifetime = lifetime(attributes.lifetime_ns).min(self.entry_lifetime);
+            let lifetime = self.lifetime(&attributes).min(self.entry_lifetime);
             self.held.add(attributes.node);
             let full = reply.add(attr.ino, next, &entry.name, &lifetime, &attr, Generation(0));
             if full {

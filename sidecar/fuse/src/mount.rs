@@ -35,8 +35,11 @@ pub struct Options {
     pub allow_other: bool,
     /// What `/proc/mounts` calls it; the backend's kind when empty.
     pub name: String,
+    /// Nothing but this mount changes the filesystem while it stands: then what was seen is believed until it is changed here, whatever lifetimes the backend gives, and files are
+    /// read through the page cache. Wrong where it is not so: changes that others make don't show.
+    pub exclusive: bool,
     /// Writes may wait in the host's page cache until `fsync`, `close` or some seconds have passed. Small writes are several times as fast then; but a full filesystem is noticed late, and others who
-    /// use the same backend see the bytes late. Without effect where attributes don't live for ever.
+    /// use the same backend see the bytes late. Without effect unless the mount is `exclusive` or attributes live for ever.
     pub writeback: bool,
     /// How many threads call the backend; a number for the machine when nothing is said.
     pub threads: Option<NonZeroUsize>,
@@ -50,6 +53,7 @@ impl Default for Options {
             read_only: false,
             allow_other: false,
             name: String::new(),
+            exclusive: false,
             writeback: false,
             threads: None,
             linger: Duration::from_secs(1),
@@ -121,8 +125,7 @@ impl Mount {
             Arc::new(State { place, linger: options.linger, progress: Mutex::default(), changed: Condvar::new() });
         // From here on whatever fails drops this, and so unmounts.
         let mount = Mount { inner: Unmounter(Arc::clone(&state)) };
-        let mut bridge = Bridge::new(fs, &info, &root, Unmounter(Arc::clone(&state)));
-        bridge.writes_back = options.writeback;
+        let bridge = Bridge::new(fs, &info, &root, &options, Unmounter(Arc::clone(&state)));
         let threads = options.threads.map_or_else(threads, NonZeroUsize::get);
         let mut config = Config::default();
         config.n_threads = Some(threads);

@@ -13,7 +13,7 @@ use fuser::{
 };
 
 use crate::bridge::Bridge;
-use crate::convert::{self, known_name, lifetime, new_name};
+use crate::convert::{self, known_name, new_name};
 use crate::rights;
 
 /// How many reads ahead and other requests nobody waits for may be under way.
@@ -75,7 +75,7 @@ impl fuser::Filesystem for Bridge {
 
     fn getattr(&self, _request: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         match self.ask(|fs| fs.getattr(self.numbers.node(ino))) {
-            Ok(attributes) => reply.attr(&lifetime(attributes.lifetime_ns), &self.numbers.attributes(&attributes)),
+            Ok(attributes) => reply.attr(&self.lifetime(&attributes), &self.numbers.attributes(&attributes)),
             Err(error) => reply.error(error),
         }
     }
@@ -114,7 +114,7 @@ impl fuser::Filesystem for Bridge {
             fs.setattr(node, &changes)
         });
         match answer {
-            Ok(attributes) => reply.attr(&lifetime(attributes.lifetime_ns), &self.numbers.attributes(&attributes)),
+            Ok(attributes) => reply.attr(&self.lifetime(&attributes), &self.numbers.attributes(&attributes)),
             Err(error) => reply.error(error),
         }
     }
@@ -224,7 +224,7 @@ impl fuser::Filesystem for Bridge {
         match self.ask(|fs| fs.open(node, self.open_flags(OpenFlags(flags)))) {
             Ok(handle) => {
                 // One lifetime for both here, so the shorter one.
-                let lifetime = lifetime(attributes.lifetime_ns).min(self.entry_lifetime);
+                let lifetime = self.lifetime(&attributes).min(self.entry_lifetime);
                 let attr = self.numbers.attributes(&attributes);
                 reply.created(&lifetime, &attr, Generation(0), FileHandle(handle), self.caching(&attributes));
             }

@@ -210,11 +210,11 @@ fn a_full_filesystem_says_so_at_once() {
 #[test]
 fn written_back_pages_are_whole() {
     let memfs = Arc::new(memfs().build());
-    let options = Options { writeback: true, ..Options::default() };
-    let Some(mut world) = World::new(memfs.clone(), options) else { return };
+    let options = || Options { exclusive: true, writeback: true, ..Options::default() };
+    let Some(mut world) = World::new(memfs.clone(), options()) else { return };
     fs::write(world.at("f"), [b'a'; 9000]).unwrap();
     drop(world.mount.take());
-    world.mount = Some(Mount::new(memfs, world.dir.path(), Options { writeback: true, ..Options::default() }).unwrap());
+    world.mount = Some(Mount::new(memfs, world.dir.path(), options()).unwrap());
     let file = OpenOptions::new().write(true).open(world.at("f")).unwrap();
     file.write_all_at(b"b", 5000).unwrap();
     file.sync_all().unwrap();
@@ -292,7 +292,9 @@ fn what_others_write_runs_as_nobody_else() {
         return eprintln!("skipped: needs root");
     }
     for writeback in [false, true] {
-        let Some(world) = World::new(Arc::new(memfs().build()), Options { writeback, ..options.clone() }) else {
+        let Some(world) =
+            World::new(Arc::new(memfs().build()), Options { exclusive: writeback, writeback, ..options.clone() })
+        else {
             return;
         };
         let mode_after = |mode, uid, script: &str| {

@@ -27,12 +27,14 @@ pub struct World {
     _store: tempfile::TempDir,
 }
 
-/// When writes reach the backend.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What the host's kernel keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Cache {
-    /// At once.
-    Writethrough,
-    /// When the host's page cache sends them.
+    /// What the backend's lifetimes allow.
+    Lifetimes,
+    /// Everything: nobody else changes a filesystem that is made for the test.
+    Exclusive,
+    /// Everything, and writes for a while.
     Writeback,
 }
 
@@ -70,6 +72,7 @@ impl World {
         let options = Options {
             allow_other: users::am_root(),
             name: backend.name.into(),
+            exclusive: cache != Cache::Lifetimes,
             writeback: cache == Cache::Writeback,
             ..Options::default()
         };

@@ -26,9 +26,9 @@ struct Arguments {
     /// Only the cases of pjdfstest that have this in their names.
     #[arg(long)]
     filter: Option<String>,
-    /// Let writes wait in the host's page cache, where the backend allows it.
-    #[arg(long)]
-    writeback: bool,
+    /// What the host's kernel keeps.
+    #[arg(long, default_value = "lifetimes")]
+    cache: Cache,
     /// The reports as JSON, one a line.
     #[arg(long)]
     json: bool,
@@ -59,11 +59,10 @@ fn main() -> ExitCode {
 
 fn run(backend: &Backend, suite: Suite, arguments: &Arguments) -> bool {
     let mut progress = Progress { shown: 0, on: std::io::stderr().is_terminal() };
-    let cache = if arguments.writeback { Cache::Writeback } else { Cache::Writethrough };
     let outcome = match suite {
         Suite::Pjdfstest => {
             let tell = |case: &str, _: &Outcome| progress.show(case);
-            pjdfstest::run(backend, cache, arguments.filter.as_deref(), tell).map(|report| {
+            pjdfstest::run(backend, arguments.cache, arguments.filter.as_deref(), tell).map(|report| {
                 let text = serde_json::to_string(&report);
                 (report.is_good(), text, Box::new(move || report.print()) as Box<dyn FnOnce()>)
             })
@@ -74,7 +73,7 @@ fn run(backend: &Backend, suite: Suite, arguments: &Arguments) -> bool {
                     progress.show(&format!("fsx: {count} of {}", arguments.ops));
                 }
             };
-            fsx::run(backend, cache, arguments.ops, arguments.seed, tell).map(|report| {
+            fsx::run(backend, arguments.cache, arguments.ops, arguments.seed, tell).map(|report| {
                 let text = serde_json::to_string(&report);
                 (report.is_good(), text, Box::new(move || report.print()) as Box<dyn FnOnce()>)
             })

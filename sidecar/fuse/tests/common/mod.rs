@@ -39,7 +39,7 @@ impl World {
     }
 
     pub fn memfs() -> Option<Self> {
-        Self::new(Arc::new(memfs().build()), Options::default())
+        Self::new(Arc::new(memfs().build()), Options { exclusive: true, ..Options::default() })
     }
 
     pub fn at(&self, name: &str) -> PathBuf {
