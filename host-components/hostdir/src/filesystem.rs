@@ -312,8 +312,16 @@ impl Filesystem for Hostdir {
         retry(|| rustix::io::pwrite(&*file, bytes, offset))
     }
 
-    fn fsync(&self, _node: Node, handle: Handle, data_only: bool) -> Result<(), Errno> {
-        let file = self.file(handle)?;
+    fn fsync(&self, node: Node, handle: Handle, data_only: bool) -> Result<(), Errno> {
+        let file = match self.file(handle) {
+            // Directories are not opened, and their names are to be made durable too.
+            Err(Errno::Badf) if handle == 0 => {
+                let dir = self.nodes.handle(node)?;
+                let is_directory = host::status(&*dir)?.kind()? == NodeKind::Directory;
+                if is_directory { Arc::new(host::open_listing(&*dir)?) } else { return Err(Errno::Badf) }
+            }
+            file => file?,
+        };
         retry(|| if data_only { fs::fdatasync(&*file) } else { fs::fsync(&*file) })
     }
 

@@ -221,6 +221,17 @@ fn owners_are_the_ones_that_were_given() {
 }
 
 #[test]
+fn a_directory_is_synced_without_being_open() {
+    let (_dir, fs, root) = fresh();
+    assert_eq!(fs.fsync(root, 0, false), Ok(()));
+    let sub = fs.mkdir(root, "d", OWNER).unwrap().node;
+    assert_eq!(fs.fsync(sub, 0, true), Ok(()));
+    let file = fs.create(root, "f", OWNER).unwrap().node;
+    assert_eq!(fs.fsync(file, 0, false), Err(Errno::Badf), "a file must be open");
+    assert_eq!(fs.fsync(root, 99, false), Err(Errno::Badf));
+}
+
+#[test]
 fn no_set_user_id_program_is_left_behind() {
     let (dir, fs, root) = fresh();
     let made = fs.create(root, "f", Ownership { mode: 0o6755, ..OWNER }).unwrap();
