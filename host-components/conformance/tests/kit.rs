@@ -53,3 +53,11 @@ fn a_tree_that_was_there_is_seen_and_changed() {
     println!("{card}");
     assert!(card.is_clean(), "{card}");
 }
+
+#[test]
+fn what_takes_longest() {
+    let card = check_all(memfs, &Options { jobs: 1, ..Options::default() });
+    let mut results = card.results;
+    results.sort_by_key(|result| std::cmp::Reverse(result.took_us));
+    for result in &results[..40] { println!("{:>8} {} {}", result.took_us, result.group, result.name); }
+}

@@ -45,13 +45,13 @@ fn check(s: &Subject, seed: u64, mix: op::Mix, count: usize) {
 }
 
 /// What went wrong, and at which operation.
-pub(super) struct Failure {
-    pub step: usize,
-    pub message: String,
+struct Failure {
+    step: usize,
+    message: String,
 }
 
 /// Applies the operations to an empty filesystem and to the model, and compares after each.
-pub(super) fn run(s: &Subject, ops: &[Op]) -> Result<(), Failure> {
+fn run(s: &Subject, ops: &[Op]) -> Result<(), Failure> {
     let mut applied = Applied::new(s);
     for (step, op) in ops.iter().enumerate() {
         let checked = applied.apply(op).and_then(|()| {
