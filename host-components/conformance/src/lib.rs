@@ -21,7 +21,7 @@ mod cases;
 mod fixture;
 #[cfg(feature = "forge")]
 pub mod forge;
-#[cfg(feature = "broken-not-yet")]
+#[cfg(feature = "broken")]
 pub mod broken;
 mod options;
 mod random;

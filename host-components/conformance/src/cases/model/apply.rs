@@ -365,7 +365,11 @@ impl Applied<'_> {
                 return Err(format!("then {path} has the number {} of another file", found.node));
             }
             if self.tree.is_directory(child) {
-                self.compare_directory(child, found.node, &path, contents, nodes)?;
+                // A listing is no lookup: the number is good only once it was looked up.
+                let held = self.s.fs.lookup(node, name).map_err(|errno| format!("then {path}: lookup: got {errno:?}"))?;
+                let compared = self.compare_directory(child, held.node, &path, contents, nodes);
+                self.s.fs.forget(held.node, 1);
+                compared?;
             } else if contents {
                 self.same_inside(child, node, name).map_err(|message| format!("then {path}: {message}"))?;
             }

@@ -135,12 +135,13 @@ impl Tree {
 
     pub(super) fn rename(&mut self, (from, name): (Id, &str), (to, new): (Id, &str), how: How) -> Wanted {
         let one = |errno| vec![errno];
-        let source = self.find(from, name).map_err(one)?;
         let target = match self.find(to, new) {
             Ok(id) => Some(id),
             Err(Errno::Noent) => None,
-            Err(errno) => return Err(one(errno)),
+            // Which of two errors comes first is nobody's rule.
+            Err(errno) => return Err(vec![errno, self.find(from, name).err().unwrap_or(errno)]),
         };
+        let source = self.find(from, name).map_err(one)?;
         match (how, target) {
             (How::NoReplace, Some(_)) => return Err(one(Errno::Exist)),
             (How::Exchange, None) => return Err(one(Errno::Noent)),
