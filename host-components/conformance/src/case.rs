@@ -46,6 +46,7 @@ groups! {
     Limits = "limits", "The longest, the most, the deepest.";
     Concurrency = "concurrency", "Many threads at once.";
     Robustness = "robustness", "What no kernel asks, and a backend must survive.";
+    Faults = "error injection", "What lies under the backend fails.";
     Model = "model", "Random operations beside a model.";
     Fixture = "fixture", "A tree that was there before.";
 }
@@ -86,6 +87,8 @@ pub(crate) enum Condition {
     Populated,
     /// A filesystem with a ceiling of bytes.
     Bounded,
+    /// A filesystem over one whose calls can be made to fail.
+    Faulty,
 }
 
 impl Case {

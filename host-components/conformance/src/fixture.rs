@@ -146,9 +146,21 @@ fn deep(all: &mut Vec<FixtureEntry>) {
 
 fn odd(all: &mut Vec<FixtureEntry>) {
     all.push(FixtureEntry::directory("odd"));
-    for name in
-        [" ", "a b", "-rf", "..a", "...", "new\nline", "back\\slash", "ü€𝄞", "日本語", "%2e%2e", "a:b", "'\"", ".hidden"]
-    {
+    for name in [
+        " ",
+        "a b",
+        "-rf",
+        "..a",
+        "...",
+        "new\nline",
+        "back\\slash",
+        "ü€𝄞",
+        "日本語",
+        "%2e%2e",
+        "a:b",
+        "'\"",
+        ".hidden",
+    ] {
         all.push(FixtureEntry::file(format!("odd/{name}"), name));
     }
     all.push(FixtureEntry::directory("odd/dir with spaces"));

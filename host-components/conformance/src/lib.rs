@@ -16,13 +16,14 @@
 //! Each case runs on a fresh filesystem, on a thread of its own and with a deadline. A backend that panics or hangs fails its case and not the kit.
 //! What a case demands is in POSIX, in Linux's manual pages or in `wit/backend`, and each case names its source.
 
+#[cfg(feature = "broken")]
+pub mod broken;
 mod case;
 mod cases;
+mod faulty;
 mod fixture;
 #[cfg(feature = "forge")]
 pub mod forge;
-#[cfg(feature = "broken")]
-pub mod broken;
 mod options;
 mod random;
 mod runner;
@@ -35,9 +36,10 @@ use std::sync::Arc;
 use eyot_backend::Filesystem;
 
 pub use case::{Case, Group};
+pub use faulty::Faulty;
 pub use fixture::{FixtureBody, FixtureEntry, fixture, populate};
 pub use options::{Kept, Options};
-pub use runner::check_all;
+pub use runner::{check_all, check_layer};
 pub use scorecard::{CaseResult, Outcome, Score, Scorecard};
 
 /// Every case, of the short form and of the long, for all kinds of backends.

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use eyot_backend::{Capabilities, Filesystem, FilesystemInfo};
 
 use crate::case::{Case, Condition};
+use crate::faulty::Faulty;
 use crate::options::Options;
 use crate::scorecard::{CaseResult, Outcome, Scorecard};
-use crate::subject::{FreshRequest, Settings, Subject};
+use crate::subject::{FreshRequest, Made, Settings, Subject};
 use crate::verdict::{Stop, guard};
 
 /// After so many cases that did not end the rest are left out: their threads may still be busy.
@@ -34,15 +35,35 @@ struct Running {
 ///
 /// A case that does not end in time counts as timed out and its thread is left behind; after some of those the rest is left out.
 pub fn check_all(make: impl Fn() -> Arc<dyn Filesystem>, options: &Options) -> Scorecard {
+    run(|| Made { fs: make(), faults: None }, options)
+}
+
+/// As [`check_all`], for a backend that is made of another: `wrap` makes it over what `lower` makes, and besides all other cases those of error
+/// injection run, in which calls of the lower one fail.
+pub fn check_layer(
+    lower: impl Fn() -> Arc<dyn Filesystem>,
+    wrap: impl Fn(Arc<dyn Filesystem>) -> Arc<dyn Filesystem>,
+    options: &Options,
+) -> Scorecard {
+    let make = || {
+        let faults = Arc::new(Faulty::new(lower()));
+        Made { fs: wrap(Arc::<Faulty>::clone(&faults)), faults: Some(faults) }
+    };
+    run(make, options)
+}
+
+fn run(make: impl Fn() -> Made, options: &Options) -> Scorecard {
     let started = Instant::now();
     let (ask, asked) = channel();
     let mut card = Scorecard::new(options);
-    match probe(make(), options.deadline) {
+    let first = make();
+    let has_faults = first.faults.is_some();
+    match probe(first.fs, options.deadline) {
         Ok(info) => {
             card.kind = info.kind;
             card.capabilities = info.capabilities.iter_names().map(|(name, _)| name.to_owned()).collect();
             let chosen = crate::all_cases().into_iter().filter(|case| is_chosen(case, options)).collect();
-            let run = Run { make: &make, options, capabilities: info.capabilities, ask, asked };
+            let run = Run { make: &make, options, capabilities: info.capabilities, has_faults, ask, asked };
             card.results = run.run(chosen);
         }
         Err(outcome) => card.results.push(CaseResult {
@@ -82,11 +103,12 @@ struct Run<'a, F> {
     make: &'a F,
     options: &'a Options,
     capabilities: Capabilities,
+    has_faults: bool,
     ask: Sender<FreshRequest>,
     asked: Receiver<FreshRequest>,
 }
 
-impl<F: Fn() -> Arc<dyn Filesystem>> Run<'_, F> {
+impl<F: Fn() -> Made> Run<'_, F> {
     fn run(&self, cases: Vec<Case>) -> Vec<CaseResult> {
         let mut outcomes: Vec<Option<(Outcome, Duration)>> = cases.iter().map(|_| None).collect();
         let (sender, ended) = channel();
@@ -129,7 +151,7 @@ impl<F: Fn() -> Arc<dyn Filesystem>> Run<'_, F> {
     }
 
     fn start(&self, index: usize, case: &Case, sender: &Sender<Ended>) {
-        let (fs, run, ask, sender) = ((self.make)(), Arc::clone(&case.run), self.ask.clone(), sender.clone());
+        let (made, run, ask, sender) = ((self.make)(), Arc::clone(&case.run), self.ask.clone(), sender.clone());
         let options = self.options;
         let settings = Settings {
             seed: options.seed,
@@ -143,7 +165,7 @@ impl<F: Fn() -> Arc<dyn Filesystem>> Run<'_, F> {
             let mut calls = Vec::new();
             // The filesystem is dropped inside, too: that can hang or panic like any call.
             let ended = guard(|| {
-                let subject = Subject::new(fs, settings, ask);
+                let subject = Subject::new(made, settings, ask);
                 let ended = guard(|| run(&subject));
                 calls = subject.calls();
                 ended
@@ -170,6 +192,8 @@ impl<F: Fn() -> Arc<dyn Filesystem>> Run<'_, F> {
             Some("needs the fixture".into())
         } else if case.condition == Condition::Bounded && self.options.bytes_max.is_none() {
             Some("needs a bound of bytes".into())
+        } else if case.condition == Condition::Faulty && !self.has_faults {
+            Some("is for backends made of others".into())
         } else {
             None
         }

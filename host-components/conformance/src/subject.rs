@@ -11,6 +11,7 @@ use eyot_backend::{
     Handle, Node, NodeKind, OpenFlags, Ownership, RenameFlags,
 };
 
+use crate::faulty::Faulty;
 use crate::options::Kept;
 use crate::random::Random;
 use crate::verdict::{Stop, fail, guard, leave_out, stop};
@@ -23,15 +24,25 @@ pub(crate) const NONE: RenameFlags = RenameFlags::empty();
 
 /// How many of the last calls are told with a failure.
 const CALLS_TOLD_MAX: usize = 8;
+/// More entries than any case makes.
+const ENTRIES_MAX: usize = 500_000;
 /// How long a case waits for a backend's clock to move.
 const TICK_MAX: Duration = Duration::from_millis(2500);
 
 /// Asks for another fresh filesystem.
-pub(crate) struct FreshRequest(pub(crate) Sender<Arc<dyn Filesystem>>);
+pub(crate) struct FreshRequest(pub(crate) Sender<Made>);
+
+/// A fresh filesystem, and what can be made to fail under it.
+#[derive(Clone)]
+pub(crate) struct Made {
+    pub(crate) fs: Arc<dyn Filesystem>,
+    pub(crate) faults: Option<Arc<Faulty>>,
+}
 
 /// The filesystem under test.
 pub struct Subject {
     pub(crate) fs: Arc<dyn Filesystem>,
+    pub(crate) faults: Option<Arc<Faulty>>,
     pub(crate) info: FilesystemInfo,
     /// An empty directory: the root, or one beside the tree that was there.
     pub(crate) root: Node,
@@ -163,10 +174,11 @@ fn shown(name: &str) -> String {
 }
 
 impl Subject {
-    pub(crate) fn new(fs: Arc<dyn Filesystem>, settings: Settings, fresh: Sender<FreshRequest>) -> Self {
+    pub(crate) fn new(made: Made, settings: Settings, fresh: Sender<FreshRequest>) -> Self {
+        let Made { fs, faults } = made;
         let info = fs.info();
         let (root, capabilities) = (info.root, info.capabilities);
-        let mut subject = Self { fs, info, root, capabilities, settings, fresh, calls: Mutex::default() };
+        let mut subject = Self { fs, faults, info, root, capabilities, settings, fresh, calls: Mutex::default() };
         if settings.kept.is_some() && capabilities.contains(Capabilities::WRITABLE) {
             subject.root = subject.dir(root, "kit-work").node;
             subject.calls.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -179,7 +191,7 @@ impl Subject {
         let (sender, receiver) = channel();
         let asked = self.fresh.send(FreshRequest(sender));
         match asked.ok().and_then(|()| receiver.recv().ok()) {
-            Some(fs) => Subject::new(fs, self.settings, self.fresh.clone()),
+            Some(made) => Subject::new(made, self.settings, self.fresh.clone()),
             None => fail("the kit has given this case up"),
         }
     }
@@ -465,6 +477,9 @@ impl Subject {
             }
             let Some(last) = got.last() else { return entries };
             cookie = last.cookie;
+            if entries.len() > ENTRIES_MAX {
+                fail(format_args!("the listing does not end after {} entries", entries.len()));
+            }
             for entry in got {
                 if entry.cookie == 0 {
                     fail(format_args!("the entry {:?} has the cookie 0", entry.name));

@@ -102,5 +102,12 @@ bugs! {
     RaceInTruncate in Concurrency: "While a file is extended garbage shows.";
     PanicsOnUnknownNode in Robustness: "A number that was never given out panics.";
     SlashInNames in Robustness: "Names with a slash are made, with the slash dropped.";
+    ListingErrorIsTheEnd in Faults: "A listing that fails underneath ends.";
+    ReadErrorIsTheEnd in Faults: "A read that fails underneath is the end of the file.";
+    LookupErrorIsAbsence in Faults: "A lookup that fails underneath is ENOENT.";
+    WriteErrorIsIgnored in Faults: "A write that fails underneath is told as done.";
+    RenameByHalf in Faults: "A rename links the new name and unlinks the old; what fails between stays.";
+    HangsOnLongNames in Limits: "A name that is too long hangs.";
+    HangsOnCreate in Names: "create never answers.";
     SurvivesOnlySmallFiles in Model: "The 70,000th byte of a file is lost when it is written with those before it.";
 }

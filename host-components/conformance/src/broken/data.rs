@@ -47,18 +47,15 @@ impl Broken {
         if released { Err(Errno::Badf) } else { Ok(()) }
     }
 
-    pub(super) fn read_file(
-        &self,
-        node: Node,
-        handle: Handle,
-        offset: u64,
-        buffer: &mut [u8],
-    ) -> Result<usize, Errno> {
+    pub(super) fn read_file(&self, node: Node, handle: Handle, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
         self.check_open(node)?;
         let handle = self.handle(handle);
         let offset = if self.is(Bug::OffsetsOf32Bits) { offset & 0xffff_ffff } else { offset };
         let length = if self.is(Bug::ShortReads) { buffer.len().min(32_768) } else { buffer.len() };
-        let count = self.inner.read(node, handle, offset, buffer.get_mut(..length).unwrap_or_default())?;
+        let count = match self.inner.read(node, handle, offset, buffer.get_mut(..length).unwrap_or_default()) {
+            Err(_) if self.is(Bug::ReadErrorIsTheEnd) => 0,
+            count => count?,
+        };
         if self.is(Bug::ReadsBeyondEnd) && count > 0 {
             buffer[count..].fill(0);
             return Ok(buffer.len());
@@ -107,6 +104,7 @@ impl Broken {
                 self.put(node, before.size, &vec![0xdb; (offset - before.size) as usize]);
                 write(bytes, offset)
             }
+            Some(Bug::WriteErrorIsIgnored) => Ok(write(bytes, offset).unwrap_or(bytes.len())),
             Some(Bug::RaceInWrite) => self.write_page(node, handle, offset, bytes),
             Some(Bug::MtimeStaysOnWrite) => {
                 let count = write(bytes, offset)?;

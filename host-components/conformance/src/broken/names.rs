@@ -10,6 +10,12 @@ use super::{Broken, Bug};
 /// How long a race stays open.
 const RACE: Duration = Duration::from_micros(300);
 
+fn hang() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
 impl Broken {
     /// The name that is really used.
     pub(super) fn name<'a>(&self, name: &'a str) -> Cow<'a, str> {
@@ -51,6 +57,7 @@ impl Broken {
                 Ok(self.shown(found))
             }
             Err(Errno::Noent) if self.is(Bug::MissingIsIo) => Err(Errno::Io),
+            Err(_) if self.is(Bug::LookupErrorIsAbsence) => Err(Errno::Noent),
             Err(errno) => {
                 if errno == Errno::Noent && self.is(Bug::NegativeEntriesStay) {
                     self.notes().absent.insert(key);
@@ -69,6 +76,9 @@ impl Broken {
     }
 
     pub(super) fn make_file(&self, dir: Node, name: &str, owner: Ownership) -> Result<Attributes, Errno> {
+        if self.is(Bug::HangsOnCreate) || self.is(Bug::HangsOnLongNames) && name.len() > 255 {
+            hang();
+        }
         let before = self.inner.getattr(dir).ok();
         let mode = if self.is(Bug::ModeMaskedAgain) { owner.mode & !0o22 } else { owner.mode };
         let owner = Ownership { mode, ..owner };
@@ -185,14 +195,7 @@ impl Broken {
         }
     }
 
-    pub(super) fn move_name(
-        &self,
-        from: Node,
-        name: &str,
-        to: Node,
-        new: &str,
-        how: RenameFlags,
-    ) -> Result<(), Errno> {
+    pub(super) fn move_name(&self, from: Node, name: &str, to: Node, new: &str, how: RenameFlags) -> Result<(), Errno> {
         let peek = |dir, name: &str| {
             let found = self.inner.lookup(dir, name).ok();
             if let Some(found) = found {
@@ -231,6 +234,11 @@ impl Broken {
                 let linked = self.inner.link(source.node, to, new)?;
                 self.inner.forget(linked.node, 1);
                 return Ok(());
+            }
+            (Some(Bug::RenameByHalf), Some(source), None) if plain && source.kind == NodeKind::File => {
+                let linked = self.inner.link(source.node, to, new)?;
+                self.inner.forget(linked.node, 1);
+                return self.inner.unlink(from, name);
             }
             (Some(Bug::RaceInRename), Some(source), Some(target))
                 if plain && source.kind == NodeKind::File && target.kind == NodeKind::File =>

@@ -11,9 +11,10 @@ impl Broken {
         if let Some(&size) = notes.sizes.get(&found.node) {
             found.size = size;
         }
-        for (told, hidden) in
-            [(&mut found.changed, notes.changed.get(&found.node)), (&mut found.modified, notes.modified.get(&found.node))]
-        {
+        for (told, hidden) in [
+            (&mut found.changed, notes.changed.get(&found.node)),
+            (&mut found.modified, notes.modified.get(&found.node)),
+        ] {
             if let Some(&(instead, hidden)) = hidden
                 && *told == hidden
             {
@@ -56,6 +57,7 @@ impl Broken {
 
     pub(super) fn list(&self, dir: Node, cookie: u64, entries_max: usize) -> Result<Vec<DirectoryEntry>, Errno> {
         let mut entries = match self.bug {
+            Some(Bug::ListingErrorIsTheEnd) => self.inner.readdir(dir, cookie, entries_max).unwrap_or_default(),
             Some(Bug::ReaddirSkips) if cookie > 0 => {
                 let skipped = self.inner.readdir(dir, cookie, 1)?;
                 let after = skipped.last().map_or(cookie, |entry| entry.cookie);

@@ -45,9 +45,10 @@ fn change_mode(s: &Subject, node: Node, mode: u32) {
         Err(Errno::Perm) if mode & 0o6000 != 0 => leave_out("no set-id bits"),
         Err(errno) => fail(format_args!("the mode {mode:#o}: expected success, got {errno:?}")),
     };
-    same("mode and kind", (found.mode, found.kind), (mode, before.kind));
+    let octal = |mode: u32| format!("{mode:#o}");
+    same("mode and kind", (octal(found.mode), found.kind), (octal(mode), before.kind));
     let after = s.attr(node);
-    same("mode of getattr", after.mode, mode);
+    same("mode of getattr", octal(after.mode), octal(mode));
     let told = |from: Attributes| (from.size, from.links, from.uid, from.gid, from.modified, from.device);
     same("size, links, owner, group, modification, device", told(after), told(before));
 }
@@ -222,9 +223,12 @@ fn made_now(s: &Subject) {
     s.tick();
     for thing in Thing::ALL.into_iter().filter(|thing| s.has(thing.needs())) {
         let made = thing.make(s, s.root, thing.name());
-        for (what, at) in
-            [("accessed", made.accessed), ("modified", made.modified), ("changed", made.changed), ("created", made.created)]
-        {
+        for (what, at) in [
+            ("accessed", made.accessed),
+            ("modified", made.modified),
+            ("changed", made.changed),
+            ("created", made.created),
+        ] {
             holds!(at > before, "{what} of {}: {at:?} is before it was made, after {before:?}", thing.name());
         }
     }

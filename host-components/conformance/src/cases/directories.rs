@@ -4,7 +4,9 @@ use super::names::make;
 use super::prelude::*;
 
 pub(crate) fn add(cases: &mut Cases) {
-    cases.group(Group::Directories).law("stat(2), st_nlink: a directory has 2 links and one more for each subdirectory");
+    cases
+        .group(Group::Directories)
+        .law("stat(2), st_nlink: a directory has 2 links and one more for each subdirectory");
     cases.add("a directory counts its subdirectories", W, links);
     cases.add("three hundred subdirectories are counted", W, many_subdirectories);
     cases.add("files, symlinks and FIFOs are no subdirectories", W, leaves_do_not_count);
@@ -22,7 +24,8 @@ pub(crate) fn add(cases: &mut Cases) {
     }
     cases.add("a directory that was filled and emptied can go", W, filled_and_emptied);
     cases.law("open(2), mkdir(2), link(2), rename(2): ENOENT in a directory that has been removed");
-    for (how, needs) in [("create", W), ("mkdir", W), ("symlink", SYMLINKS), ("make-node", SPECIAL), ("link", HARD_LINKS)]
+    for (how, needs) in
+        [("create", W), ("mkdir", W), ("symlink", SYMLINKS), ("make-node", SPECIAL), ("link", HARD_LINKS)]
     {
         cases.add(format!("{how} in a directory that is gone is ENOENT"), needs, move |s| {
             let dir = gone(s);
@@ -116,7 +119,11 @@ fn filled_and_emptied(s: &Subject) {
     for _ in 0..3 {
         for index in 0..60 {
             let name = format!("x{index}");
-            if index % 2 == 0 { s.file(dir, &name) } else { s.dir(dir, &name) };
+            if index % 2 == 0 {
+                s.file(dir, &name)
+            } else {
+                s.dir(dir, &name)
+            };
         }
         s.rmdir(s.root, "d").fails(Errno::Notempty);
         for index in 0..60 {

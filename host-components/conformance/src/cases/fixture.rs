@@ -99,7 +99,7 @@ fn changes(cases: &mut Cases) {
     change("a directory that was there moves with all that is below it", W, |s| {
         s.rename(s.info.root, "deep", s.root, "moved", NONE).ok();
         s.is_absent(s.info.root, "deep");
-        let mut at = s.peek(s.root, "moved").ok();
+        let mut at = s.lookup(s.root, "moved").ok();
         for level in 0..20 {
             at = s.lookup(at.node, &format!("a-directory-at-level-{level}")).ok();
         }
@@ -200,7 +200,8 @@ fn check_listings(s: &Subject, kept: Kept, page: usize) {
         let listed = s.list(dir, page);
         let mut names = Vec::new();
         for entry in listed {
-            let beside = path.is_empty() && entry.attributes.node == s.root || !kept.hard_links && entry.name == "alias";
+            let beside =
+                path.is_empty() && entry.attributes.node == s.root || !kept.hard_links && entry.name == "alias";
             if !beside {
                 names.push(entry.name);
             }
@@ -244,7 +245,8 @@ fn random_reads(s: &Subject, _: Kept) {
 }
 
 fn absent(s: &Subject, _: Kept) {
-    for path in ["none", "docs/none", "docs/readme.tx", "docs/readme.txt2", "empty/none", "many/file-200", "many/file-"] {
+    for path in ["none", "docs/none", "docs/readme.tx", "docs/readme.txt2", "empty/none", "many/file-200", "many/file-"]
+    {
         walk(s, path).fails(Errno::Noent);
     }
     if s.has(Capabilities::CASE_SENSITIVE) {

@@ -3,7 +3,9 @@
 use super::prelude::*;
 
 pub(crate) fn add(cases: &mut Cases) {
-    cases.group(Group::Directories).law("readdir(3): each entry once; wit/backend, readdir: at most so many, an empty list is the end");
+    cases
+        .group(Group::Directories)
+        .law("readdir(3): each entry once; wit/backend, readdir: at most so many, an empty list is the end");
     for page in [1, 2, 3, 7, 64, 1000, 100_000] {
         cases.add(format!("pages of {page} name every entry once"), W, move |s| pages_of(s, page));
     }

@@ -36,7 +36,11 @@ pub(crate) fn add(cases: &mut Cases) {
 
 /// Takes the one name away; then one forget, and no fewer, lets the file go.
 fn held_once(s: &Subject, node: Node, is_directory: bool) {
-    if is_directory { s.rmdir(s.root, "x").ok() } else { s.unlink(s.root, "x").ok() }
+    if is_directory {
+        s.rmdir(s.root, "x").ok()
+    } else {
+        s.unlink(s.root, "x").ok()
+    }
     for _ in 0..3 {
         same("links of what is held without a name", s.links(node), 0);
     }

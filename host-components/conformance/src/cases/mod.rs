@@ -7,6 +7,7 @@ mod concurrency;
 mod content;
 mod data;
 mod directories;
+mod faults;
 mod fixture;
 mod holes;
 mod large;
@@ -51,6 +52,7 @@ pub(crate) fn all() -> Vec<Case> {
         limits::add,
         concurrency::add,
         robustness::add,
+        faults::add,
         model::add,
         fixture::add,
     ] {

@@ -3,7 +3,9 @@
 use super::prelude::*;
 
 pub(crate) fn add(cases: &mut Cases) {
-    cases.group(Group::Names).law("open(2), O_CREAT: a new file is regular, empty, has the mode that was given and one link");
+    cases
+        .group(Group::Names)
+        .law("open(2), O_CREAT: a new file is regular, empty, has the mode that was given and one link");
     cases.add("a new file is found, empty and owned", W, new_file);
     cases.add("a new directory is found, empty and owned", W, new_directory);
     cases.add("what is made belongs to whom it was made for", W, owners);
@@ -84,10 +86,7 @@ fn new_directory(s: &Subject) {
 
 fn owners(s: &Subject) {
     let owner = Ownership { mode: 0o640, uid: 1234, gid: 4321 };
-    let made = [
-        s.create_as(s.root, "f", owner).ok(),
-        s.mkdir_as(s.root, "d", Ownership { mode: 0o750, ..owner }).ok(),
-    ];
+    let made = [s.create_as(s.root, "f", owner).ok(), s.mkdir_as(s.root, "d", Ownership { mode: 0o750, ..owner }).ok()];
     let root = s.attr(s.info.root);
     if made.iter().all(|made| (made.uid, made.gid) == (root.uid, root.gid)) {
         leave_out("everything belongs to one user");
@@ -180,13 +179,7 @@ fn taken(cases: &mut Cases) {
 }
 
 /// Makes a name in one of five ways.
-pub(super) fn make(
-    s: &Subject,
-    how: &str,
-    other: Node,
-    dir: Node,
-    name: &str,
-) -> crate::subject::Call<Attributes> {
+pub(super) fn make(s: &Subject, how: &str, other: Node, dir: Node, name: &str) -> crate::subject::Call<Attributes> {
     match how {
         "create" => s.create(dir, name),
         "mkdir" => s.mkdir(dir, name),

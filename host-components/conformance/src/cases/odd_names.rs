@@ -8,17 +8,26 @@ const ODD: &[(&str, &[&str])] = &[
     ("leading dots", &["..a", "...", "....", ".a", ".hidden", ". ", ".. "]),
     ("trailing dots", &["a.", "a..", "a. .", "a.b."]),
     ("hyphens", &["-", "--", "-rf", "--help"]),
-    ("quotes and what a shell means something by", &["'", "\"", "`a`", "$HOME", "a;b", "a&b", "a|b", ">", "*", "?", "[a]", "!", "#", "~"]),
+    (
+        "quotes and what a shell means something by",
+        &["'", "\"", "`a`", "$HOME", "a;b", "a&b", "a|b", ">", "*", "?", "[a]", "!", "#", "~"],
+    ),
     ("backslashes and colons", &["\\", "a\\b", "\\\\", "C:", "a:b", "::$DATA", "\\.."]),
     ("percent signs and escapes", &["%", "%2e%2e", "%2F", "%00", "\\x2f", "&amp;", "=?", "+", "a+b"]),
     ("names of devices elsewhere", &["CON", "nul", "aux.txt", "COM1", "LPT1", "PRN"]),
-    ("what other systems keep for themselves", &["lost+found", ".DS_Store", ".git", ".snapshot", "Thumbs.db", "@eaDir", "._a"]),
+    (
+        "what other systems keep for themselves",
+        &["lost+found", ".DS_Store", ".git", ".snapshot", "Thumbs.db", "@eaDir", "._a"],
+    ),
     ("numbers", &["0", "00", "1", "01", "-1", "1e3", "0x1", "007"]),
     ("letters of two to four bytes", &["ü", "ß", "€", "𝄞", "日本語", "Ελλάδα", "Привет"]),
     ("emoji", &["🦀", "👩‍👩‍👧", "🇪🇺", "☃\u{fe0f}"]),
     ("right to left", &["שלום", "مرحبا", "\u{202e}txt.exe", "\u{200f}"]),
     ("what does not show", &["\u{200b}", "\u{feff}", "\u{ad}", "a\u{200d}b", "\u{2060}"]),
-    ("the ends of the code space", &["\u{80}", "\u{7ff}", "\u{800}", "\u{fffd}", "\u{ffff}", "\u{10000}", "\u{10ffff}", "\u{e000}"]),
+    (
+        "the ends of the code space",
+        &["\u{80}", "\u{7ff}", "\u{800}", "\u{fffd}", "\u{ffff}", "\u{10000}", "\u{10ffff}", "\u{e000}"],
+    ),
     ("slashes that are none", &["\u{2215}", "\u{ff0f}", "\u{2044}", "\u{29f8}"]),
     ("dots that are none", &["\u{2024}\u{2024}", "\u{ff0e}\u{ff0e}", "\u{2026}", "\u{3002}"]),
     ("templates of printf", &["%s", "%n", "%d%d", "{}", "{0}", "$1"]),
@@ -27,7 +36,9 @@ const ODD: &[(&str, &[&str])] = &[
 ];
 
 pub(crate) fn add(cases: &mut Cases) {
-    cases.group(Group::OddNames).law("path_resolution(7): any bytes but / and NUL make a name; wit/backend: UTF-8, 1 to 255 bytes, not . or ..");
+    cases.group(Group::OddNames).law(
+        "path_resolution(7): any bytes but / and NUL make a name; wit/backend: UTF-8, 1 to 255 bytes, not . or ..",
+    );
     for &(name, names) in ODD {
         cases.add(name, W, move |s| live(s, names));
     }
@@ -64,7 +75,22 @@ fn similar(cases: &mut Cases) {
     });
     cases.law("path_resolution(7): a name is its bytes");
     cases.add("composed and combined forms are different", CASE_SENSITIVE, |s| {
-        live(s, &["é", "e\u{301}", "ü", "u\u{308}", "Å", "\u{212b}", "A\u{30a}", "ﬁ", "fi", "한", "\u{1112}\u{1161}\u{11ab}"]);
+        live(
+            s,
+            &[
+                "é",
+                "e\u{301}",
+                "ü",
+                "u\u{308}",
+                "Å",
+                "\u{212b}",
+                "A\u{30a}",
+                "ﬁ",
+                "fi",
+                "한",
+                "\u{1112}\u{1161}\u{11ab}",
+            ],
+        );
     });
     cases.add("names that differ by their last byte of 255 are different", W, |s| {
         let stem = "n".repeat(254);
@@ -74,7 +100,9 @@ fn similar(cases: &mut Cases) {
     cases.add("names that begin alike are different", W, |s| {
         live(s, &["a", "aa", "aaa", "a.", "a.a", "a-", "a_", "a0", "ab"]);
     });
-    cases.law("wit/backend, capabilities, case-sensitive absent: the backend folds case, and keeps the name as it was made");
+    cases.law(
+        "wit/backend, capabilities, case-sensitive absent: the backend folds case, and keeps the name as it was made",
+    );
     cases.add("names that differ by case are the same", W, |s| {
         let made = s.file(s.root, "Name").node;
         same("the number by another case", s.peek(s.root, "nAME").ok().node, made);

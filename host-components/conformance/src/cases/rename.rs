@@ -37,7 +37,9 @@ pub(crate) fn add(cases: &mut Cases) {
     failures(cases);
     cases.law("stat(2), st_nlink: a directory counts its subdirectories");
     cases.add("a moved directory takes its link along", W, links);
-    cases.law("wit/backend, rename: the kernel rules out moving a directory below itself; over what is above is ENOTEMPTY");
+    cases.law(
+        "wit/backend, rename: the kernel rules out moving a directory below itself; over what is above is ENOTEMPTY",
+    );
     cases.add("a file onto the directory that it is in", W, onto_parent);
     cases.add("a directory onto the directory that it is in", W, directory_onto_parent);
 }

@@ -3,7 +3,9 @@
 use super::prelude::*;
 
 pub(crate) fn add(cases: &mut Cases) {
-    cases.group(Group::Robustness).law("wit/backend, types, node: 0 is never a node; what was never given out is no inode");
+    cases
+        .group(Group::Robustness)
+        .law("wit/backend, types, node: 0 is never a node; what was never given out is no inode");
     cases.add("numbers that were never given out are refused everywhere", Capabilities::empty(), unknown_nodes);
     cases.add("changes to numbers that were never given out are refused", W, unknown_nodes_changed);
     cases.law("wit/backend, forget gives counts back");

@@ -10,7 +10,9 @@ const KINDS: [(&str, NodeKind, u64); 4] = [
 ];
 
 pub(crate) fn add(cases: &mut Cases) {
-    cases.group(Group::Special).law("mknod(2), mkfifo(3): the node has the kind, the mode and the device that were given");
+    cases
+        .group(Group::Special)
+        .law("mknod(2), mkfifo(3): the node has the kind, the mode and the device that were given");
     for (name, kind, device) in KINDS {
         cases.add(format!("{name} keeps kind, mode and device"), SPECIAL, move |s| kept(s, kind, device));
         cases.add(format!("{name} is listed, renamed, replaced and taken away"), SPECIAL, move |s| lives(s, kind));

@@ -3,7 +3,9 @@
 use super::prelude::*;
 
 pub(crate) fn add(cases: &mut Cases) {
-    cases.group(Group::Symlinks).law("symlink(2), readlink(2): the contents are the string, to the byte, of up to 4095 bytes");
+    cases
+        .group(Group::Symlinks)
+        .law("symlink(2), readlink(2): the contents are the string, to the byte, of up to 4095 bytes");
     for length in [1, 31, 59, 60, 61, 254, 255, 256, 1023, 1024, 4094, 4095] {
         cases.add(format!("a target of {length} bytes is kept"), SYMLINKS, move |s| {
             let target: String = "a/".chars().cycle().take(length).collect();

@@ -24,6 +24,21 @@ enum Of {
     Target,
 }
 
+impl Of {
+    fn name(self) -> &'static str {
+        match self {
+            Of::Dir => "the directory",
+            Of::Other => "the other directory",
+            Of::Node => "the file",
+            Of::Target => "the other file",
+        }
+    }
+}
+
+fn shown(time: Timestamp) -> String {
+    format!("{}.{:09}", time.seconds, time.nanoseconds)
+}
+
 /// What must become of times: `m` modified, `c` changed, `b` birth; `+` must move on, `=` must stay.
 type Moves = &'static [(Of, &'static str)];
 
@@ -66,9 +81,10 @@ fn run(s: &Subject, scene: Scene, act: fn(&Subject, Scene), moves: Moves) {
                 'c' => ("change", before.changed, after.changed),
                 _ => ("birth", before.created, after.created),
             };
+            let (of, was_shown, is_shown) = (of.name(), shown(was), shown(is));
             match how {
-                '+' => holds!(is > was, "{of:?}: the time of {name} must move on from {was:?}, and is {is:?}"),
-                _ => holds!(is == was, "{of:?}: the time of {name} must stay {was:?}, and is {is:?}"),
+                '+' => holds!(is > was, "{of}: the time of {name} must move on from {was_shown}, and is {is_shown}"),
+                _ => holds!(is == was, "{of}: the time of {name} must stay {was_shown}, and is {is_shown}"),
             }
         }
     }
@@ -76,10 +92,42 @@ fn run(s: &Subject, scene: Scene, act: fn(&Subject, Scene), moves: Moves) {
 
 fn names(cases: &mut Cases) {
     cases.law("open(2), mkdir(2), symlink(2), mknod(2), unlink(2), rmdir(2): st_mtime and st_ctime of the directory");
-    case(cases, "create marks the directory", W, |s, at| { s.file(at.dir, "new"); }, DIR_MOVES);
-    case(cases, "mkdir marks the directory", W, |s, at| { s.dir(at.dir, "new"); }, DIR_MOVES);
-    case(cases, "symlink marks the directory", SYMLINKS, |s, at| { s.symlink(at.dir, "new", "t").ok(); }, DIR_MOVES);
-    case(cases, "make-node marks the directory", SPECIAL, |s, at| { Thing::Fifo.make(s, at.dir, "new"); }, DIR_MOVES);
+    case(
+        cases,
+        "create marks the directory",
+        W,
+        |s, at| {
+            s.file(at.dir, "new");
+        },
+        DIR_MOVES,
+    );
+    case(
+        cases,
+        "mkdir marks the directory",
+        W,
+        |s, at| {
+            s.dir(at.dir, "new");
+        },
+        DIR_MOVES,
+    );
+    case(
+        cases,
+        "symlink marks the directory",
+        SYMLINKS,
+        |s, at| {
+            s.symlink(at.dir, "new", "t").ok();
+        },
+        DIR_MOVES,
+    );
+    case(
+        cases,
+        "make-node marks the directory",
+        SPECIAL,
+        |s, at| {
+            Thing::Fifo.make(s, at.dir, "new");
+        },
+        DIR_MOVES,
+    );
     case(cases, "unlink marks the directory", W, |s, at| s.unlink(at.dir, "x").ok(), DIR_MOVES);
     cases.add("times: rmdir marks the directory", W, |s| {
         let dir = s.dir(s.root, "dir").node;
@@ -89,7 +137,15 @@ fn names(cases: &mut Cases) {
     });
     cases.law("link(2): st_ctime of the file, st_mtime and st_ctime of the directory that gets the name");
     let moves: Moves = &[(Of::Node, "m=c+"), (Of::Other, "m+c+"), (Of::Dir, "m=c=")];
-    case(cases, "link marks file and directory", HARD_LINKS, |s, at| { s.link(at.node, at.other, "new").ok(); }, moves);
+    case(
+        cases,
+        "link marks file and directory",
+        HARD_LINKS,
+        |s, at| {
+            s.link(at.node, at.other, "new").ok();
+        },
+        moves,
+    );
     cases.law("unlink(2): st_ctime of the file when its link count is not 0");
     cases.add("times: unlink marks a file that has another name", HARD_LINKS, |s| {
         let (dir, other) = (s.dir(s.root, "dir").node, s.dir(s.root, "other").node);
@@ -102,20 +158,16 @@ fn names(cases: &mut Cases) {
 }
 
 fn renames(cases: &mut Cases) {
-    cases.law("rename(2): st_mtime and st_ctime of both directories; on Linux st_ctime of the file, which keeps its st_mtime");
+    cases.law(
+        "rename(2): st_mtime and st_ctime of both directories; on Linux st_ctime of the file, which keeps its st_mtime",
+    );
     let within: Moves = &[(Of::Dir, "m+c+"), (Of::Node, "m=c+"), (Of::Other, "m=c=")];
     case(cases, "rename within a directory", W, |s, at| s.rename(at.dir, "x", at.dir, "z", NONE).ok(), within);
     let between: Moves = &[(Of::Dir, "m+c+"), (Of::Other, "m+c+"), (Of::Node, "m=c+")];
     case(cases, "rename between directories", W, |s, at| s.rename(at.dir, "x", at.other, "z", NONE).ok(), between);
     let replaced: Moves = &[(Of::Dir, "m+c+"), (Of::Other, "m+c+"), (Of::Node, "m=c+"), (Of::Target, "m=c+")];
     case(cases, "rename onto a file", W, |s, at| s.rename(at.dir, "x", at.other, "y", NONE).ok(), replaced);
-    case(
-        cases,
-        "exchange",
-        ATOMIC,
-        |s, at| s.rename(at.dir, "x", at.other, "y", RenameFlags::EXCHANGE).ok(),
-        replaced,
-    );
+    case(cases, "exchange", ATOMIC, |s, at| s.rename(at.dir, "x", at.other, "y", RenameFlags::EXCHANGE).ok(), replaced);
     let stays: Moves = &[(Of::Dir, "m=c="), (Of::Other, "m=c="), (Of::Node, "m=c="), (Of::Target, "m=c=")];
     cases.law("rename(2): what fails, or does nothing, changes nothing");
     case(
@@ -138,8 +190,24 @@ fn contents(cases: &mut Cases) {
     case(cases, "a write beyond the end", W, |s, at| s.write(at.node, 100_000, b"x"), moves);
     case(cases, "a write of the same bytes", W, |s, at| s.write(at.node, 0, b"bytes"), moves);
     cases.law("truncate(2): st_mtime and st_ctime when the size changed");
-    case(cases, "a cut", W, |s, at| { s.set_size(at.node, 2); }, moves);
-    case(cases, "an extension", W, |s, at| { s.set_size(at.node, 100_000); }, moves);
+    case(
+        cases,
+        "a cut",
+        W,
+        |s, at| {
+            s.set_size(at.node, 2);
+        },
+        moves,
+    );
+    case(
+        cases,
+        "an extension",
+        W,
+        |s, at| {
+            s.set_size(at.node, 100_000);
+        },
+        moves,
+    );
     case(cases, "a cut of a file without a name", W, cut_unlinked, &[(Of::Node, "m+c+")]);
     cases.law("read(2), readdir(3), readlink(2): at most st_atime");
     let stays: Moves = &[(Of::Node, "m=c="), (Of::Dir, "m=c=")];
@@ -176,7 +244,15 @@ fn open_and_sync(s: &Subject, at: Scene) {
 fn attributes(cases: &mut Cases) {
     cases.law("chmod(2), chown(2), utimensat(2), setxattr(2): st_ctime, and not st_mtime");
     let moves: Moves = &[(Of::Node, "m=c+"), (Of::Dir, "m=c=")];
-    case(cases, "chmod", W, |s, at| { s.chmod(at.node, 0o600); }, moves);
+    case(
+        cases,
+        "chmod",
+        W,
+        |s, at| {
+            s.chmod(at.node, 0o600);
+        },
+        moves,
+    );
     case(
         cases,
         "chown",
@@ -221,7 +297,14 @@ fn attributes(cases: &mut Cases) {
         let dir = s.dir(s.root, "dir").node;
         let node = s.dir(dir, "x").node;
         let scene = Scene { dir, other: dir, node, target: node };
-        run(s, scene, |s, at| { s.chmod(at.node, 0o700); }, &[(Of::Node, "m=c+"), (Of::Dir, "m=c=")]);
+        run(
+            s,
+            scene,
+            |s, at| {
+                s.chmod(at.node, 0o700);
+            },
+            &[(Of::Node, "m=c+"), (Of::Dir, "m=c=")],
+        );
     });
     cases.law("statx(2), stx_btime: the birth of a file does not change");
     cases.add("times: the birth stays", W, birth);
@@ -248,8 +331,25 @@ fn birth(s: &Subject) {
 fn nothing(cases: &mut Cases) {
     let stays: Moves = &[(Of::Dir, "m=c="), (Of::Node, "m=c="), (Of::Other, "m=c="), (Of::Target, "m=c=")];
     cases.law("stat(2), path_resolution(7): to look changes nothing");
-    case(cases, "lookup and getattr", W, |s, at| { s.peek(at.dir, "x").ok(); s.attr(at.node); }, stays);
-    case(cases, "statfs", W, |s, _| { s.statfs().ok(); }, stays);
+    case(
+        cases,
+        "lookup and getattr",
+        W,
+        |s, at| {
+            s.peek(at.dir, "x").ok();
+            s.attr(at.node);
+        },
+        stays,
+    );
+    case(
+        cases,
+        "statfs",
+        W,
+        |s, _| {
+            s.statfs().ok();
+        },
+        stays,
+    );
     case(
         cases,
         "getxattr and listxattr",

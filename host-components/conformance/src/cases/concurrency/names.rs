@@ -6,7 +6,9 @@ use super::super::prelude::*;
 use super::{THREADS, check_directory, may, must};
 
 pub(crate) fn add(cases: &mut Cases) {
-    cases.law("eyot_backend::Filesystem: called from many threads at once; open(2) with O_EXCL: one of them makes the file");
+    cases.law(
+        "eyot_backend::Filesystem: called from many threads at once; open(2) with O_EXCL: one of them makes the file",
+    );
     cases.add("threads make files of their own in one directory", W, make_own);
     cases.add("threads make directories of their own in one directory", W, mkdir_own);
     cases.add("of threads that create one name, one does", W, |s| one_wins(s, "create", W));
@@ -32,7 +34,7 @@ pub(crate) fn add(cases: &mut Cases) {
     cases.add("a directory goes only when nothing was made in it", W, rmdir_or_create);
     cases.law("rename(2): each directory is locked at most once; no two renames wait for each other");
     cases.add("directories are moved crosswise", W, crosswise);
-    cases.add("a storm of every call on a few names", W, |s| storm(s, s.rounds(1500, 50_000)));
+    cases.add("a storm of every call on a few names", W, |s| storm(s, s.rounds(4000, 50_000)));
     cases.add("a storm on each thread's own directory", W, storm_apart);
 }
 
@@ -83,7 +85,11 @@ fn one_wins(s: &Subject, how: &str, needs: Capabilities) {
         same(format_args!("round {round}: how many did"), won.len(), 1);
         same("what the name leads to", s.peek(s.root, "x").ok().node, won[0].node);
         s.holds_names(s.root, &["other", "x"]);
-        if how == "mkdir" { s.rmdir(s.root, "x").ok() } else { s.unlink(s.root, "x").ok() }
+        if how == "mkdir" {
+            s.rmdir(s.root, "x").ok()
+        } else {
+            s.unlink(s.root, "x").ok()
+        }
         s.forget(won[0].node, 1);
     }
     same("links of the other file", s.links(other), 1);
@@ -273,7 +279,7 @@ fn links(s: &Subject) {
 
 fn subdirectories(s: &Subject) {
     let dirs = [s.dir(s.root, "a").node, s.dir(s.root, "b").node];
-    let rounds = s.rounds(150, 5000);
+    let rounds = s.rounds(80, 5000);
     s.threads(THREADS, |thread| {
         let mut random = Random::new(s.settings.seed + thread as u64);
         for index in 0..rounds {

@@ -45,7 +45,13 @@ impl Place<'_> {
 impl<'a> Applied<'a> {
     pub(super) fn new(s: &'a Subject) -> Self {
         let counts_directories = s.counts_directories();
-        Self { s, tree: Tree::new(), held: [const { None }; SLOTS as usize], lookups: BTreeMap::new(), counts_directories }
+        Self {
+            s,
+            tree: Tree::new(),
+            held: [const { None }; SLOTS as usize],
+            lookups: BTreeMap::new(),
+            counts_directories,
+        }
     }
 
     fn note(&mut self, found: Attributes) -> Node {
@@ -66,7 +72,11 @@ impl<'a> Applied<'a> {
                 }
                 (Err(wanted), Err(got)) if wanted == got => return Ok(None),
                 (wanted, got) => {
-                    return Err(told(&format!("lookup of {} on the way", name(part)), &wanted.map(drop).map_err(|e| vec![e]), &got));
+                    return Err(told(
+                        &format!("lookup of {} on the way", name(part)),
+                        &wanted.map(drop).map_err(|e| vec![e]),
+                        &got,
+                    ));
                 }
             }
         }
@@ -103,9 +113,8 @@ impl<'a> Applied<'a> {
                 let body = Body::Symlink(target.clone());
                 self.make(path, body, 0, |s, dir, name| s.fs.symlink(dir, name, &target, OWNER))
             }
-            Op::Fifo(path) => self.make(path, Body::Fifo, OWNER.mode, |s, dir, name| {
-                s.fs.make_node(dir, name, NodeKind::Fifo, 0, OWNER)
-            }),
+            Op::Fifo(path) => self
+                .make(path, Body::Fifo, OWNER.mode, |s, dir, name| s.fs.make_node(dir, name, NodeKind::Fifo, 0, OWNER)),
             Op::Link(path, new) => self.link(path, new),
             Op::Unlink(path) => self.remove(path, false),
             Op::Rmdir(path) => self.remove(path, true),
@@ -146,7 +155,8 @@ impl<'a> Applied<'a> {
             Op::Hold(slot, ref path) => {
                 self.let_go(slot);
                 self.with_file(path, |this, id, node| {
-                    let handle = this.s.fs.open(node, OpenFlags::all()).map_err(|errno| format!("open: got {errno:?}"))?;
+                    let handle =
+                        this.s.fs.open(node, OpenFlags::all()).map_err(|errno| format!("open: got {errno:?}"))?;
                     // The lookup that `reach` noted stays with the slot.
                     if let Some(count) = this.lookups.get_mut(&node) {
                         *count -= 1;
@@ -366,7 +376,8 @@ impl Applied<'_> {
             }
             if self.tree.is_directory(child) {
                 // A listing is no lookup: the number is good only once it was looked up.
-                let held = self.s.fs.lookup(node, name).map_err(|errno| format!("then {path}: lookup: got {errno:?}"))?;
+                let held =
+                    self.s.fs.lookup(node, name).map_err(|errno| format!("then {path}: lookup: got {errno:?}"))?;
                 let compared = self.compare_directory(child, held.node, &path, contents, nodes);
                 self.s.fs.forget(held.node, 1);
                 compared?;

@@ -13,7 +13,9 @@ use apply::Applied;
 use op::Op;
 
 pub(crate) fn add(cases: &mut Cases) {
-    cases.group(Group::Model).law("POSIX and wit/backend, as in the other groups: after each operation backend and model are alike");
+    cases
+        .group(Group::Model)
+        .law("POSIX and wit/backend, as in the other groups: after each operation backend and model are alike");
     for (name, mix) in [
         ("of every kind", op::Mix::ALL),
         ("on names", op::Mix::NAMES),
@@ -22,12 +24,12 @@ pub(crate) fn add(cases: &mut Cases) {
     ] {
         for run in 0..3 {
             cases.add(format!("random operations {name}, run {run}"), W, move |s| {
-                check(s, s.settings.seed.wrapping_mul(1000).wrapping_add(run), mix, s.rounds(1000, 20_000));
+                check(s, s.settings.seed.wrapping_mul(1000).wrapping_add(run), mix, s.rounds(1500, 20_000));
             });
         }
     }
     cases.add("random operations of every kind, many short runs", W, |s| {
-        for run in 0..s.rounds(10, 200) as u64 {
+        for run in 0..s.rounds(20, 200) as u64 {
             check(s, s.settings.seed.wrapping_mul(7777).wrapping_add(run), op::Mix::ALL, 60);
         }
     });
@@ -41,7 +43,12 @@ fn check(s: &Subject, seed: u64, mix: op::Mix, count: usize) {
     let failing = &ops[..=first.step];
     let (ops, failure) = shrink::shorter(s, failing, first);
     let list: Vec<_> = ops.iter().map(|op| format!("\n  {op}")).collect();
-    fail(format_args!("seed {seed}, {} operations, the last of which fails: {}{}", ops.len(), failure.message, list.concat()));
+    fail(format_args!(
+        "seed {seed}, {} operations, the last of which fails: {}{}",
+        ops.len(),
+        failure.message,
+        list.concat()
+    ));
 }
 
 /// What went wrong, and at which operation.
