@@ -101,7 +101,7 @@ impl<T: Debug> Call<T> {
 
     /// The case fails unless an error came, whichever.
     #[track_caller]
-    pub(crate) fn is_refused(self) {
+    pub(crate) fn refused(self) {
         if self.result.is_ok() {
             fail(format_args!("{}: expected an error, got success", self.what));
         }

@@ -76,7 +76,7 @@ impl Broken {
         self.notes().sizes.remove(&node);
         let write = |bytes: &[u8], offset| self.inner.write(node, handle, offset, bytes);
         match self.bug {
-            Some(Bug::LostByteAtChunkEdge) if !bytes.is_empty() && end % EDGE == 0 => {
+            Some(Bug::LostByteAtChunkEdge) if !bytes.is_empty() && end.is_multiple_of(EDGE) => {
                 self.write_without_last(node, handle, offset, bytes)
             }
             Some(Bug::MegabyteIsTooMuch) if bytes.len() == CHUNK_BYTES_MAX => {
@@ -87,7 +87,7 @@ impl Broken {
                 bytes[(69_999 - offset) as usize] = 0;
                 write(&bytes, offset)
             }
-            Some(Bug::LostSecondChunk) if offset / EDGE != end / EDGE && end % EDGE != 0 => {
+            Some(Bug::LostSecondChunk) if offset / EDGE != end / EDGE && !end.is_multiple_of(EDGE) => {
                 let kept = (EDGE - offset % EDGE) as usize;
                 write(bytes.get(..kept).unwrap_or(bytes), offset).map(|_| bytes.len())
             }

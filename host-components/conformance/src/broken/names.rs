@@ -241,12 +241,10 @@ impl Broken {
                 return self.inner.unlink(from, name);
             }
             (Some(Bug::RaceInRename), Some(source), Some(target))
-                if plain && source.kind == NodeKind::File && target.kind == NodeKind::File =>
+                if plain && target.kind == NodeKind::File && source.node != target.node =>
             {
-                if source.node != target.node {
-                    self.inner.unlink(to, new)?;
-                    std::thread::sleep(RACE);
-                }
+                self.inner.unlink(to, new)?;
+                std::thread::sleep(RACE);
             }
             _ => {}
         }

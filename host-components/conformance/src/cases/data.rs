@@ -50,7 +50,7 @@ fn handles(cases: &mut Cases) {
     for thing in [Thing::Symlink, Thing::Fifo] {
         cases.add(format!("open of {} is refused", thing.name()), thing.needs(), move |s| {
             let node = thing.make(s, s.root, "x").node;
-            s.open(node, OpenFlags::READ).is_refused();
+            s.open(node, OpenFlags::READ).refused();
         });
     }
     cases.law("fsync(2): everything that was written is durable; a file without a name is still a file");

@@ -319,7 +319,7 @@ fn special(s: &Subject, kept: Kept) {
     let (fifo, null) = (walk(s, "special/fifo").ok(), walk(s, "special/null").ok());
     same("the kinds", (fifo.kind, null.kind), (NodeKind::Fifo, NodeKind::CharacterDevice));
     same("the devices", (fifo.device, null.device), (0, 0x103));
-    s.open(fifo.node, OpenFlags::READ).is_refused();
+    s.open(fifo.node, OpenFlags::READ).refused();
 }
 
 fn xattrs(s: &Subject, kept: Kept) {

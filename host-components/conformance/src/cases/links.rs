@@ -62,7 +62,7 @@ pub(crate) fn add(cases: &mut Cases) {
     cases.law("link(2): ENOTSUP or EPERM where the filesystem has no hard links; wit/backend, capabilities");
     cases.add("link is refused where it is not offered", W, |s| {
         let file = s.file(s.root, "f").node;
-        s.link(file, s.root, "g").is_refused();
+        s.link(file, s.root, "g").refused();
         s.holds_names(s.root, &["f"]);
     });
     cases.lacking(Capabilities::HARD_LINKS);
@@ -161,7 +161,7 @@ fn last_name(s: &Subject) {
     same("links", s.links(file), 0);
     same_bytes("what it holds while it is held", &s.read(file, 0, 10), b"held");
     s.forget(file, 2);
-    s.getattr(file).is_refused();
+    s.getattr(file).refused();
 }
 
 fn either_order(s: &Subject) {

@@ -45,7 +45,7 @@ fn held_once(s: &Subject, node: Node, is_directory: bool) {
         same("links of what is held without a name", s.links(node), 0);
     }
     s.forget(node, 1);
-    s.getattr(node).is_refused();
+    s.getattr(node).refused();
 }
 
 fn each_lookup(s: &Subject) {
@@ -59,7 +59,7 @@ fn each_lookup(s: &Subject) {
         s.forget(node, 1);
         holds!(left == 1 || s.fs.getattr(node).is_ok(), "the file is gone with {} lookups left", left - 1);
     }
-    s.getattr(node).is_refused();
+    s.getattr(node).refused();
 }
 
 fn link_counts(s: &Subject) {
@@ -70,7 +70,7 @@ fn link_counts(s: &Subject) {
     s.forget(node, 1);
     same("links of what is held by link", s.links(node), 0);
     s.forget(node, 1);
-    s.getattr(node).is_refused();
+    s.getattr(node).refused();
 }
 
 fn parts(s: &Subject) {
@@ -84,7 +84,7 @@ fn parts(s: &Subject) {
         s.getattr(node).ok();
     }
     s.forget(node, 1);
-    s.getattr(node).is_refused();
+    s.getattr(node).refused();
 }
 
 fn forget_nothing(s: &Subject) {
@@ -118,7 +118,7 @@ fn at_random(s: &Subject) {
         }
         same_bytes("what is held once", &s.read(node, 0, 10), name.as_bytes());
         s.forget(node, 1);
-        s.getattr(node).is_refused();
+        s.getattr(node).refused();
     }
 }
 
@@ -179,7 +179,7 @@ fn replaced_file(s: &Subject) {
     same_bytes("the file that was replaced", &s.read(old, 0, 10), b"old");
     same("its links", s.links(old), 0);
     s.forget(old, 1);
-    s.getattr(old).is_refused();
+    s.getattr(old).refused();
 }
 
 fn replaced_directory(s: &Subject) {
@@ -189,7 +189,7 @@ fn replaced_directory(s: &Subject) {
     same("links of the directory that was replaced", s.links(old), 0);
     same("kind", s.attr(old).kind, NodeKind::Directory);
     s.forget(old, 1);
-    s.getattr(old).is_refused();
+    s.getattr(old).refused();
 }
 
 fn removed_directory(s: &Subject) {

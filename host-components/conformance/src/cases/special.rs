@@ -34,7 +34,7 @@ pub(crate) fn add(cases: &mut Cases) {
     }
     cases.law("wit/backend, capabilities: what is not offered is refused");
     cases.add("make-node is refused where it is not offered", W, |s| {
-        s.make_node(s.root, "p", NodeKind::Fifo, 0).is_refused();
+        s.make_node(s.root, "p", NodeKind::Fifo, 0).refused();
         s.holds_names(s.root, &[]);
     });
     cases.lacking(Capabilities::SPECIAL_FILES);
@@ -79,10 +79,10 @@ fn changes(s: &Subject, kind: NodeKind) {
 
 fn no_file(s: &Subject, kind: NodeKind) {
     let node = s.make_node(s.root, "x", kind, 0).ok().node;
-    s.open(node, OpenFlags::READ).is_refused();
-    s.setattr(node, &AttributeChanges { size: Some(0), ..Default::default() }).is_refused();
-    s.pread(node, 0, 0, 10).is_refused();
-    s.pwrite(node, 0, 0, b"x").is_refused();
+    s.open(node, OpenFlags::READ).refused();
+    s.setattr(node, &AttributeChanges { size: Some(0), ..Default::default() }).refused();
+    s.pread(node, 0, 0, 10).refused();
+    s.pwrite(node, 0, 0, b"x").refused();
     s.readlink(node).fails(Errno::Inval);
     same("size", s.attr(node).size, 0);
 }

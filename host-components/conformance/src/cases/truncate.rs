@@ -23,7 +23,7 @@ pub(crate) fn add(cases: &mut Cases) {
     for thing in [Thing::Symlink, Thing::Fifo] {
         cases.add(format!("a size for {} is refused", thing.name()), thing.needs(), move |s| {
             let made = thing.make(s, s.root, "x");
-            s.setattr(made.node, &AttributeChanges { size: Some(0), ..Default::default() }).is_refused();
+            s.setattr(made.node, &AttributeChanges { size: Some(0), ..Default::default() }).refused();
             same("the size", s.attr(made.node).size, made.size);
         });
     }

@@ -248,7 +248,7 @@ fn lookups(s: &Subject) {
         s.unlink(s.root, name).ok();
         same_bytes("what is held once", &s.read(node, 0, 10), name.as_bytes());
         s.forget(node, 1);
-        s.getattr(node).is_refused();
+        s.getattr(node).refused();
     }
 }
 
