@@ -18,12 +18,14 @@
 
 #[cfg(feature = "broken")]
 pub mod broken;
+mod calls;
 mod case;
 mod cases;
 mod faulty;
 mod fixture;
 #[cfg(feature = "forge")]
 pub mod forge;
+mod helpers;
 mod options;
 mod random;
 mod runner;

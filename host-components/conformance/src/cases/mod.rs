@@ -9,6 +9,7 @@ mod data;
 mod directories;
 mod faults;
 mod fixture;
+mod fixture_changes;
 mod holes;
 mod large;
 mod limits;

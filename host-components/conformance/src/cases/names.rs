@@ -179,7 +179,7 @@ fn taken(cases: &mut Cases) {
 }
 
 /// Makes a name in one of five ways.
-pub(super) fn make(s: &Subject, how: &str, other: Node, dir: Node, name: &str) -> crate::subject::Call<Attributes> {
+pub(super) fn make(s: &Subject, how: &str, other: Node, dir: Node, name: &str) -> crate::calls::Call<Attributes> {
     match how {
         "create" => s.create(dir, name),
         "mkdir" => s.mkdir(dir, name),

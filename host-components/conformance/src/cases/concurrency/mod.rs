@@ -2,6 +2,7 @@
 
 mod data;
 mod names;
+mod storms;
 
 use super::prelude::*;
 
@@ -11,6 +12,7 @@ const THREADS: usize = 4;
 pub(crate) fn add(cases: &mut Cases) {
     cases.group(Group::Concurrency);
     names::add(cases);
+    storms::add(cases);
     data::add(cases);
 }
 

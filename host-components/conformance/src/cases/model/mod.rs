@@ -4,6 +4,7 @@
 //! shorter until every operation in it matters.
 
 mod apply;
+mod compare;
 mod op;
 mod shrink;
 mod tree;
