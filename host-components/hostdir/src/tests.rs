@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use eyot_backend::{
     AttributeChanges, Capabilities, Errno, Filesystem, Node, NodeKind, OpenFlags, Ownership, RenameFlags,
 };
+use eyot_conformance::{Kept, Options, check_all, fixture, populate};
 use tempfile::TempDir;
 
 use crate::Hostdir;
@@ -30,11 +31,11 @@ fn read(fs: &Hostdir, node: Node) -> Result<Vec<u8>, Errno> {
 }
 
 /// Keeps its directory as long as itself.
-struct Kept(Hostdir, #[expect(dead_code, reason = "dropped last")] TempDir);
+struct Temporary(Hostdir, #[expect(dead_code, reason = "dropped last")] TempDir);
 
 macro_rules! delegate {
     ($($name:ident($($arg:ident: $ty:ty),*) -> $ret:ty;)*) => {
-        impl Filesystem for Kept { $(fn $name(&self, $($arg: $ty),*) -> $ret { self.0.$name($($arg),*) })* }
+        impl Filesystem for Temporary { $(fn $name(&self, $($arg: $ty),*) -> $ret { self.0.$name($($arg),*) })* }
     };
 }
 
@@ -66,9 +67,46 @@ delegate! {
 fn it_conforms() {
     let ran = eyot_conformance::run(|| {
         let dir = tempfile::tempdir().unwrap();
-        Arc::new(Kept(Hostdir::new(dir.path(), false).unwrap(), dir))
+        Arc::new(Temporary(Hostdir::new(dir.path(), false).unwrap(), dir))
     });
-    assert!(ran >= 38, "only {ran} checks ran");
+    assert!(ran >= 570, "only {ran} checks ran");
+}
+
+/// What a host directory keeps of a tree that was put there: nobody's owner and no special files.
+const KEPT: Kept = Kept { owners: false, special_files: false, xattrs: false, ..Kept::ALL };
+
+#[test]
+fn a_tree_that_was_there_is_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    populate(&Hostdir::new(dir.path(), false).unwrap(), &fixture()).unwrap();
+    let options = Options { populated: Some(KEPT), ..Options::default() };
+    let card = check_all(|| Arc::new(Hostdir::new(dir.path(), true).unwrap()), &options);
+    assert!(card.is_clean() && card.total().passed >= 20, "{card}");
+}
+
+#[test]
+fn a_tree_that_was_there_is_changed() {
+    let make = || {
+        let dir = tempfile::tempdir().unwrap();
+        populate(&Hostdir::new(dir.path(), false).unwrap(), &fixture()).unwrap();
+        Arc::new(Temporary(Hostdir::new(dir.path(), false).unwrap(), dir)) as Arc<dyn Filesystem>
+    };
+    let options = Options { populated: Some(KEPT), only: Some("that was there".into()), ..Options::default() };
+    let card = check_all(make, &options);
+    assert!(card.is_clean() && card.total().passed >= 6, "{card}");
+}
+
+/// Where nothing can be changed, whatever would change something is refused, and nothing else is.
+#[test]
+fn read_only_it_conforms_too() {
+    let card = check_all(
+        || {
+            let dir = tempfile::tempdir().unwrap();
+            Arc::new(Temporary(Hostdir::new(dir.path(), true).unwrap(), dir))
+        },
+        &Options::default(),
+    );
+    assert!(card.is_clean() && card.total().passed >= 6, "{card}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::directory::{Place, entry_bytes};
 use crate::inode::Inode;
 use crate::memfs::{Locked, Memfs};
 use crate::name::check_name;
+use crate::slots::Key;
 
 /// An entry that a rename touches.
 #[derive(Clone, Copy)]
@@ -50,6 +51,10 @@ impl Memfs {
         check_name(to_name)?;
         if how.contains(RenameFlags::NO_REPLACE | RenameFlags::EXCHANGE) {
             return Err(Errno::Inval);
+        }
+        // Two numbers of one slot: at least one of them is of the past, and the slot must not be locked twice.
+        if from_dir != to_dir && Key::new(from_dir)?.index == Key::new(to_dir)?.index {
+            return Err(Errno::Stale);
         }
         let now = self.clock.now();
         let _tree = self.tree.lock();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use eyot_backend::{AttributeChanges, Errno, Filesystem, NodeKind, Ownership, RenameFlags};
+use eyot_conformance::{FixtureBody, FixtureEntry, Kept, Options, check_all, fixture};
 use eyot_memfs::{BaseImage, ImageBuilder, Memfs, Meta};
 
 const OWNER: Ownership = Ownership { mode: 0o644, uid: 0, gid: 0 };
@@ -48,6 +49,33 @@ fn it_conforms() {
 fn it_conforms_over_an_image() {
     let image = Arc::new(BaseImage::open(Arc::new(ImageBuilder::new().to_vec().unwrap())).unwrap());
     eyot_conformance::run(|| Arc::new(Memfs::over(Arc::clone(&image))));
+}
+
+fn meta(entry: &FixtureEntry) -> Meta {
+    Meta { mode: entry.mode, uid: entry.uid, gid: entry.gid, modified: entry.modified }
+}
+
+/// An image that holds the kit's tree is seen as it was packed, and everything else holds beside it.
+#[test]
+fn it_conforms_over_an_image_that_holds_a_tree() {
+    let mut builder = ImageBuilder::new();
+    for entry in fixture() {
+        let (path, meta) = (&*entry.path, meta(&entry));
+        match entry.body {
+            FixtureBody::Directory => builder.add_dir(path, meta),
+            FixtureBody::File(bytes) => builder.add_file(path, meta, bytes),
+            FixtureBody::Symlink(target) => builder.add_symlink(path, &target, meta),
+            FixtureBody::HardLink(existing) => builder.add_hardlink(path, &existing),
+            FixtureBody::Fifo => builder.add_special(path, NodeKind::Fifo, 0, meta),
+            FixtureBody::CharacterDevice(device) => builder.add_special(path, NodeKind::CharacterDevice, device, meta),
+        }
+        .unwrap();
+    }
+    let image = Arc::new(BaseImage::open(Arc::new(builder.to_vec().unwrap())).unwrap());
+    // An image holds no extended attributes.
+    let populated = Some(Kept { xattrs: false, ..Kept::ALL });
+    let card = check_all(|| Arc::new(Memfs::over(Arc::clone(&image))), &Options { populated, ..Options::default() });
+    assert!(card.is_clean() && card.total().passed > 750, "{card}");
 }
 
 #[test]
