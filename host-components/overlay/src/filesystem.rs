@@ -18,7 +18,7 @@ impl Filesystem for Overlay {
             capabilities: self.capabilities(),
             entry_lifetime_ns: self.shortest(|info| info.entry_lifetime_ns),
             absence_lifetime_ns: self.shortest(|info| info.absence_lifetime_ns),
-            kind: crate::KIND.into(),
+            kind: crate::marks::kind(&self.layers),
         }
     }
 

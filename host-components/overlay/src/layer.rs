@@ -4,21 +4,20 @@ use std::sync::Arc;
 
 use eyot_backend::{Attributes, Capabilities, Errno, Filesystem, FilesystemInfo, Handle, Node, OpenFlags};
 
+use crate::marks::Marks;
+
 /// A backend that the overlay stacks.
 pub(crate) struct Layer {
     pub(crate) fs: Arc<dyn Filesystem>,
     pub(crate) info: FilesystemInfo,
-    /// Whether its marks are files with reserved names, and not devices and extended attributes.
-    pub(crate) marks_are_names: bool,
+    pub(crate) marks: Marks,
 }
 
 impl Layer {
     pub(crate) fn new(fs: Arc<dyn Filesystem>) -> Self {
         let info = fs.info();
-        let wanted = Capabilities::SPECIAL_FILES | Capabilities::XATTRS;
-        // Another overlay keeps those devices and attributes for itself.
-        let marks_are_names = !info.capabilities.contains(wanted) || info.kind == crate::KIND;
-        Self { fs, info, marks_are_names }
+        let marks = Marks::of(&info);
+        Self { fs, info, marks }
     }
 
     pub(crate) fn can(&self, capability: Capabilities) -> bool {

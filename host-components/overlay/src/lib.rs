@@ -8,7 +8,7 @@
 //! **Marks.** In a layer that has device nodes and extended attributes they are Linux's: a character device 0:0, `trusted.overlay.opaque`, `trusted.overlay.redirect`. In any
 //! other they are files with names that begin with `.wh.`; if any layer is such a one, names of that kind do not show (`ENOENT`) and cannot be made (`EPERM`) anywhere. Guests
 //! can neither see nor set extended attributes `trusted.overlay.*` (`ENODATA`, `EPERM`), nor make a character device 0:0 (`EPERM`). The directory `.wh..wh..work` in the
-//! upper's root, hidden likewise, is for what is on its way into the tree, and for the index of hard links. Another overlay as a layer is marked by names.
+//! upper's root, hidden likewise, is for what is on its way into the tree, and for the index of hard links. Another overlay as a layer is marked by names of its own, `.wh2.` and so on.
 //!
 //! **Copying up** happens on the first change of a file's contents, attributes, names or extended attributes, and on opening it for writing. The copy appears when it is
 //! whole. If it fails (`ENOSPC`) the lower's file stays as it was. Whole mebibytes of zeroes are not written. An open file, and a held inode, go on with the copy: a
@@ -43,6 +43,3 @@ mod table;
 mod work;
 
 pub use overlay::{LAYERS_MAX, Overlay};
-
-/// What `/proc/mounts` calls it.
-pub(crate) const KIND: &str = "overlay";

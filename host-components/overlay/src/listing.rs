@@ -13,7 +13,8 @@ use eyot_backend::{Attributes, DirectoryEntry, Errno, NodeKind};
 use parking_lot::Mutex;
 
 use crate::inode::{Identity, Inode};
-use crate::marks::{PREFIX, is_whiteout, whiteout_name};
+use crate::layer::Layer;
+use crate::marks::is_whiteout;
 use crate::overlay::Overlay;
 
 /// The most entries that a layer's directory may have: one that lists more lists without end.
@@ -228,11 +229,11 @@ impl Overlay {
                     return Err(Errno::Overflow);
                 }
                 for DirectoryEntry { name, attributes, .. } in page {
-                    if let Some(gone) = name.strip_prefix(PREFIX).filter(|_| of.marks_are_names) {
+                    if let Some(gone) = of.gone(&name) {
                         here.push(gone.to_owned());
                     } else if is_whiteout(&attributes) {
                         here.push(name);
-                    } else if !self.is_reserved(dir, &name) && !is_hidden(&hidden, &name) {
+                    } else if !self.is_reserved(dir, &name) && !self.is_hidden(&hidden, &name) {
                         if !last_layer {
                             here.push(name.clone());
                         }
@@ -275,14 +276,27 @@ impl Overlay {
     }
 }
 
-/// Whether a layer above has the name, or says that it is not there.
-fn is_hidden(hidden: &HashSet<String>, name: &str) -> bool {
-    if hidden.is_empty() {
-        return false;
+impl Overlay {
+    /// Whether a layer above has the name, or says that it is not there.
+    fn is_hidden(&self, hidden: &HashSet<String>, name: &str) -> bool {
+        if hidden.is_empty() {
+            return false;
+        }
+        // A long name is hidden by its hash.
+        let by_hash = |layer: &Layer| {
+            layer.marks.are_names
+                && layer.marks.is_long(name)
+                && layer.gone(&layer.marks.whiteout(name)).is_some_and(|name| hidden.contains(name))
+        };
+        hidden.contains(name) || self.layers.iter().any(by_hash)
     }
-    // A long name is hidden by its hash.
-    let long = name.len() + PREFIX.len() > eyot_backend::NAME_BYTES_MAX;
-    hidden.contains(name) || long && whiteout_name(name).strip_prefix(PREFIX).is_some_and(|name| hidden.contains(name))
+}
+
+impl Layer {
+    /// The name that a file of this layer says is not there.
+    fn gone<'a>(&self, name: &'a str) -> Option<&'a str> {
+        if self.marks.are_names { name.strip_prefix(&self.marks.prefix) } else { None }
+    }
 }
 
 /// So many items, but never some of one cookie without the others; and the rest.

@@ -183,7 +183,7 @@ impl Overlay {
     /// nothing, never what is below.
     fn take_away(&self, dir: &Inode, name: &str, entry: &Entry, below: bool) -> Result<(), Errno> {
         let (upper, node) = (self.upper()?, dir.upper_node()?);
-        if below && !upper.marks_are_names {
+        if below && !upper.marks.are_names {
             if !entry.in_upper {
                 return self.put_whiteout_device(node, name);
             }

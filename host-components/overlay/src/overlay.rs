@@ -51,8 +51,6 @@ pub struct Overlay {
     /// Where the lowers begin in `layers`.
     pub(crate) lowers_from: usize,
     pub(crate) writable: bool,
-    /// Whether a layer's marks are names, which then no guest can see or make.
-    pub(crate) names_are_reserved: bool,
     pub(crate) table: Arc<Table>,
     pub(crate) root: Arc<Inode>,
     pub(crate) tree: Mutex<()>,
@@ -99,7 +97,6 @@ impl Overlay {
         })?;
         table.hold(&root);
         Ok(Self {
-            names_are_reserved: layers.iter().any(|layer| layer.marks_are_names),
             layers,
             lowers_from,
             writable,

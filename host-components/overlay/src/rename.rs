@@ -192,7 +192,7 @@ impl Overlay {
         let upper = self.upper()?;
         let (from_dir, to_dir) = (this.from.upper_node()?, this.to.upper_node()?);
         let (from, to) = ((from_dir, this.from_name), (to_dir, this.to_name));
-        let whiteout_device = below && !upper.marks_are_names;
+        let whiteout_device = below && !upper.marks.are_names;
         if below && !whiteout_device {
             // Beside the name it does no harm: a file hides what is below anyway, a directory that has something below has a redirect.
             self.put_whiteout_file(from_dir, this.from_name)?;
@@ -207,7 +207,9 @@ impl Overlay {
         match occupant {
             Occupant::Nothing => {
                 self.put_whiteout_device(to.0, to.1)?;
-                self.swap(from, to).inspect_err(|_| drop(upper.fs.unlink(to.0, to.1)))
+                self.swap(from, to).inspect_err(|_| {
+                    let _ = upper.fs.unlink(to.0, to.1);
+                })
             }
             Occupant::Whiteout => {
                 self.swap(from, to)?;

@@ -6,7 +6,7 @@ use eyot_backend::{Attributes, Errno, NodeKind};
 
 use crate::inode::{Identity, Inode, Makings, Part, Stack};
 use crate::layer::Held;
-use crate::marks::{PREFIX, check_name, is_whiteout};
+use crate::marks::{check_name, is_whiteout};
 use crate::overlay::Overlay;
 
 /// How many lookups of layers one name may take. Redirects in layers that somebody made up could ask for many more.
@@ -111,8 +111,8 @@ impl Overlay {
     fn resolve(&self, first: usize, path: &str, budget: &mut u32) -> Result<Vec<Part>, Errno> {
         let roots = self.layers.iter().enumerate().skip(first);
         let mut parts: Vec<_> = roots.map(|(layer, of)| Part { layer, held: of.hold_root() }).collect();
-        for name in path.split('/').filter(|name| !name.is_empty()) {
-            if check_name(name).is_err() || name.starts_with(PREFIX) && self.names_are_reserved {
+        for (depth, name) in path.split('/').filter(|name| !name.is_empty()).enumerate() {
+            if check_name(name).is_err() || self.is_reserved_in(depth == 0, name) {
                 return Ok(Vec::new());
             }
             let stack: Stack = parts.iter().map(Part::identity).collect();

@@ -8,7 +8,6 @@ use eyot_backend::{Attributes, Errno, Filesystem, Node, NodeKind, Ownership, Ren
 use parking_lot::Mutex;
 
 use crate::layer::{Held, Layer};
-use crate::marks::WORK;
 use crate::overlay::Overlay;
 
 /// Where things are made.
@@ -94,11 +93,6 @@ impl Overlay {
         self.work_dirs().map(|dirs| dirs.index.node)
     }
 
-    /// Whether the work directory is there.
-    pub(crate) fn has_work(&self) -> bool {
-        self.work.dirs.get().is_some()
-    }
-
     /// A name in the directory for what is not in the tree yet.
     pub(crate) fn temp_name(&self) -> String {
         format!("t{}", self.work.name_next.fetch_add(1, Ordering::Relaxed))
@@ -152,7 +146,7 @@ impl Overlay {
         if self.work.dirs.get().is_none() {
             let upper = self.upper()?;
             let before = upper.fs.getattr(upper.root())?;
-            let work = directory(upper, upper.root(), WORK)?;
+            let work = directory(upper, upper.root(), &upper.marks.work)?;
             let dirs = Dirs { temp: directory(upper, work.node, TEMP)?, index: directory(upper, work.node, INDEX)? };
             self.restore_times(upper.root(), &before);
             let _ = self.work.dirs.set(dirs);
@@ -163,7 +157,7 @@ impl Overlay {
     /// Takes the work directory that an earlier overlay left, and clears up what it left behind.
     pub(crate) fn adopt_work(&self) -> Result<(), Errno> {
         let upper = self.layers.first().ok_or(Errno::Io)?;
-        if upper.look(upper.root(), WORK)?.is_none() || !self.writable {
+        if upper.look(upper.root(), &upper.marks.work)?.is_none() || !self.writable {
             return Ok(());
         }
         let temp = self.temp_dir()?;
@@ -176,7 +170,7 @@ impl Overlay {
     /// The index that an earlier overlay left, also in an upper that cannot be changed.
     pub(crate) fn old_index(&self) -> Result<Option<Held>, Errno> {
         let upper = self.layers.first().ok_or(Errno::Io)?;
-        let Some((work, _)) = upper.look(upper.root(), WORK)? else { return Ok(None) };
+        let Some((work, _)) = upper.look(upper.root(), &upper.marks.work)? else { return Ok(None) };
         Ok(upper.look(work.node, INDEX)?.map(|(index, _)| index))
     }
 }
