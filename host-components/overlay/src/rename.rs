@@ -54,7 +54,7 @@ impl Overlay {
         if how.contains(RenameFlags::NO_REPLACE | RenameFlags::EXCHANGE) {
             return Err(Errno::Inval);
         }
-        let (from, to) = (self.dir(from)?, self.dir(to)?);
+        let (from, to) = (self.dir(from)?, self.table.get(to)?);
         if self.is_reserved(&to, to_name) {
             return Err(Errno::Perm);
         }
@@ -106,7 +106,11 @@ impl Overlay {
     }
 
     fn target(&self, this: &Move<'_>) -> Result<(Option<Entry>, bool), Errno> {
-        if this.to.is_dead() { Err(Errno::Noent) } else { self.entry(this.to, this.to_name) }
+        match (this.to.is_dir(), this.to.is_dead()) {
+            (false, _) => Err(Errno::Notdir),
+            (true, true) => Err(Errno::Noent),
+            (true, false) => self.entry(this.to, this.to_name),
+        }
     }
 
     /// The move, with both directories locked. Answers whether it is done; if not, something is not copied up that has to be.

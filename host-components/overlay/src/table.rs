@@ -20,9 +20,26 @@ struct Inner {
     /// What the kernel holds, and how often.
     held: HashMap<Node, (Arc<Inode>, u64)>,
     /// What there is.
-    by_number: HashMap<Node, Weak<Inode>>,
-    by_identity: HashMap<Identity, (Weak<Inode>, Node)>,
+    by_number: HashMap<Node, Known>,
+    by_identity: HashMap<Identity, Known>,
     serial_last: u64,
+}
+
+/// An inode that there is, or that is on its way out.
+struct Known {
+    inode: Weak<Inode>,
+    number: Node,
+    serial: u64,
+}
+
+impl Known {
+    fn new(inode: &Arc<Inode>) -> Self {
+        Self { inode: Arc::downgrade(inode), number: inode.number, serial: inode.serial }
+    }
+
+    fn is_alive(&self) -> bool {
+        self.inode.strong_count() > 0
+    }
 }
 
 impl Table {
@@ -37,28 +54,28 @@ impl Table {
 
     /// The inode that a layer's node is part of.
     pub(crate) fn find(&self, identity: Identity) -> Option<Arc<Inode>> {
-        self.inner.read().by_identity.get(&identity).and_then(|(inode, _)| inode.upgrade())
+        self.inner.read().by_identity.get(&identity).and_then(|known| known.inode.upgrade())
     }
 
     /// The inode that is made of this, new or known already. Errors: `ESTALE` when the known one is of another kind.
     pub(crate) fn intern(self: &Arc<Self>, makings: Makings) -> Result<Arc<Inode>, Errno> {
         let identity = makings.identity().ok_or(Errno::Io)?;
         let mut inner = self.inner.write();
-        if let Some(known) = inner.by_identity.get(&identity).and_then(|(inode, _)| inode.upgrade()) {
+        if let Some(known) = inner.by_identity.get(&identity).and_then(|known| known.inode.upgrade()) {
             drop(inner);
             return if known.kind == makings.kind { Ok(known) } else { Err(Errno::Stale) };
         }
         let number = inner.free_number(self.encode(identity));
         inner.serial_last += 1;
         let inode = Arc::new(Inode::new(number, inner.serial_last, makings, self));
-        inner.by_number.insert(number, Arc::downgrade(&inode));
-        inner.by_identity.insert(identity, (Arc::downgrade(&inode), number));
+        inner.by_number.insert(number, Known::new(&inode));
+        inner.by_identity.insert(identity, Known::new(&inode));
         Ok(inode)
     }
 
     /// Notes that this node is part of the inode as well.
     pub(crate) fn alias(&self, identity: Identity, inode: &Arc<Inode>) {
-        self.inner.write().by_identity.insert(identity, (Arc::downgrade(inode), inode.number));
+        self.inner.write().by_identity.insert(identity, Known::new(inode));
     }
 
     /// Counts a lookup.
@@ -87,7 +104,7 @@ impl Table {
     pub(crate) fn number(&self, identity: Identity) -> Node {
         let inner = self.inner.read();
         match inner.by_identity.get(&identity) {
-            Some((inode, number)) if inode.strong_count() > 0 => *number,
+            Some(known) if known.is_alive() => known.number,
             _ => inner.free_number(self.encode(identity)),
         }
     }
@@ -96,12 +113,12 @@ impl Table {
     pub(crate) fn remove(&self, inode: &Inode) {
         let mut inner = self.inner.write();
         // Another may have taken the place already.
-        let is_it = |weak: &Weak<Inode>| std::ptr::eq(weak.as_ptr(), inode);
+        let is_it = |known: &Known| known.serial == inode.serial;
         if inner.by_number.get(&inode.number).is_some_and(is_it) {
             inner.by_number.remove(&inode.number);
         }
         for identity in inode.stack() {
-            if inner.by_identity.get(&identity).is_some_and(|(weak, _)| is_it(weak)) {
+            if inner.by_identity.get(&identity).is_some_and(is_it) {
                 inner.by_identity.remove(&identity);
             }
         }
@@ -139,7 +156,7 @@ impl Table {
 impl Inner {
     /// `number`, or the next one that no living inode has.
     fn free_number(&self, mut number: Node) -> Node {
-        while number == 0 || self.by_number.get(&number).is_some_and(|inode| inode.strong_count() > 0) {
+        while number == 0 || self.by_number.get(&number).is_some_and(Known::is_alive) {
             number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
         }
         number

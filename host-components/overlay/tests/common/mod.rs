@@ -49,7 +49,10 @@ struct Dump<'a> {
 
 impl Dump<'_> {
     fn dir(&mut self, dir: Node, path: &str) {
-        for (name, listed) in list(self.fs, dir, 3) {
+        // By name, so that the first path of a file does not depend on the order of the listing.
+        let listed: BTreeMap<_, _> = list(self.fs, dir, 3).into_iter().map(|(name, listed)| (name, listed)).collect();
+        assert_eq!(listed.len(), list(self.fs, dir, 1000).len(), "{path}: a name is listed twice");
+        for (name, listed) in listed {
             let path = format!("{path}/{name}");
             let found = self.fs.lookup(dir, &name).unwrap_or_else(|errno| panic!("{path} is listed, but {errno:?}"));
             self.held.push(found.node);
