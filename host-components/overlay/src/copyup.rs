@@ -194,7 +194,7 @@ impl Overlay {
         if (made.uid, made.gid) != (from.uid, from.gid) {
             set(AttributeChanges { uid: Some(from.uid), gid: Some(from.gid), ..Default::default() })?;
         }
-        if made.mode != from.mode && from.kind != NodeKind::Symlink {
+        if made.mode != from.mode {
             set(AttributeChanges { mode: Some(from.mode), ..Default::default() })?;
         }
         let (accessed, modified) = (Some(from.accessed), Some(from.modified));

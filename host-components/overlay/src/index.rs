@@ -1,8 +1,9 @@
 //! Hard links of the lowers: all names of a file lead to one copy.
 //!
-//! A file that has several names in the lowers is copied to `index/ID` in the work directory, and not to any of its names; `index/ID.of` says how
-//! many of its names in the lowers are covered by something in the upper, and by which path it is found there. A name that is still the
-//! lowers' leads through the index to the copy; one that is moved becomes a hard link of the copy. When the last of the lowers' names is covered, the record goes.
+//! A file that has several names in the lowers is copied to `index/ID` in the work directory, and not to any of its names. Its record is the file
+//! `index/ID.LOST`: in it is a path by which the lowers have the file, and `LOST` says how many of its names there are covered by something in the upper. A
+//! name that is still the lowers' leads through the index to the copy; one that is moved becomes a hard link of the copy. When the last of the lowers' names
+//! is covered, the record goes. The count is in the name because a rename needs no space, so that it can be taken back when the disk is full.
 //!
 //! Because a layer's numbers hold only while somebody holds them, each record holds its file in the lowers for as long as the overlay lives.
 
@@ -14,13 +15,11 @@ use eyot_backend::{Attributes, Errno, NodeKind, OpenFlags};
 use parking_lot::Mutex;
 
 use crate::inode::{Inode, Makings, Record};
+use crate::layer::Held;
 use crate::marks::MARK_OWNER;
 use crate::overlay::Overlay;
 use crate::stack::child_path;
 use crate::work::{Temp, names};
-
-/// What the name of a record ends in.
-const RECORD_SUFFIX: &str = ".of";
 
 /// The inodes that have a record.
 #[derive(Default)]
@@ -58,13 +57,11 @@ impl Overlay {
             drop(names);
             return self.settle(inode, temp.unnamed()?);
         }
-        let record = match &names.record {
-            Some(record) => record.clone(),
+        let record = match names.record {
+            Some(record) => record,
             None => {
                 let (dir, name) = names.at.as_ref().ok_or(Errno::Io)?;
-                let record = Record { id: self.index.next(), path: child_path(dir, name).into() };
-                self.write_record(&record, names.lost)?;
-                record
+                self.new_record(&child_path(dir, name), names.lost)?
             }
         };
         let held = temp.publish(self.index_dir()?, &record.id.to_string())?;
@@ -84,14 +81,17 @@ impl Overlay {
     ) -> Result<Loss, Errno> {
         let mut names = inode.names.lock();
         let lost = names.lost.saturating_add(names.losing).saturating_add(1);
+        let before = names.record;
         if lost < entry.links {
-            let known = names.record.clone();
-            let record = known.unwrap_or_else(|| Record { id: self.index.next(), path: child_path(dir, name).into() });
-            self.write_record(&record, lost)?;
-            if names.record.is_none() {
-                self.index.inodes.lock().insert(record.id, Arc::clone(inode));
-                names.record = Some(record);
-            }
+            let record = match before {
+                Some(record) => self.note(record, lost)?,
+                None => {
+                    let record = self.new_record(&child_path(dir, name), lost)?;
+                    self.index.inodes.lock().insert(record.id, Arc::clone(inode));
+                    record
+                }
+            };
+            names.record = Some(record);
         }
         names.losing += 1;
         Ok(Loss { links: entry.links })
@@ -101,10 +101,19 @@ impl Overlay {
     pub(crate) fn undo_loss(&self, inode: &Inode) {
         let mut names = inode.names.lock();
         names.losing = names.losing.saturating_sub(1);
-        if let Some(record) = &names.record {
+        let lost = names.lost.saturating_add(names.losing);
+        let Some(record) = names.record else { return };
+        if lost > 0 || inode.upper.get().is_some() {
             // The worst that comes of an error is a count that is too low.
-            let _ = self.write_record(record, names.lost.saturating_add(names.losing));
+            names.record = Some(self.note(record, lost).unwrap_or(record));
+            return;
         }
+        // Nothing is left to be kept together.
+        names.record = None;
+        let _ = self.remove_record(record);
+        drop(names);
+        let kept = self.index.inodes.lock().remove(&record.id);
+        drop(kept);
     }
 
     /// After a name of the lowers was covered.
@@ -114,9 +123,9 @@ impl Overlay {
         names.lost = names.lost.saturating_add(1);
         let at = names.at.take();
         let record = if names.lost >= loss.links { names.record.take() } else { None };
-        if let Some(record) = &record {
+        if let Some(record) = record {
             // What is left over here is nobody's, and would at most take space.
-            let _ = self.remove_record(record.id);
+            let _ = self.remove_record(record);
         }
         drop(names);
         let kept = record.and_then(|record| self.index.inodes.lock().remove(&record.id));
@@ -135,18 +144,28 @@ impl Overlay {
         Ok(())
     }
 
-    fn write_record(&self, record: &Record, lost: u32) -> Result<(), Errno> {
+    fn new_record(&self, path: &str, lost: u32) -> Result<Record, Errno> {
+        let record = Record { id: self.index.next(), lost };
         let temp = self.temp_file(MARK_OWNER)?;
-        let text = format!("{lost}\n{}", record.path);
-        self.upper()?.open(temp.node(), OpenFlags::WRITE)?.write_all(0, text.as_bytes())?;
-        temp.publish(self.index_dir()?, &format!("{}{RECORD_SUFFIX}", record.id)).map(drop)
+        self.upper()?.open(temp.node(), OpenFlags::WRITE)?.write_all(0, path.as_bytes())?;
+        temp.publish(self.index_dir()?, &record.name())?;
+        Ok(record)
     }
 
-    fn remove_record(&self, id: u64) -> Result<(), Errno> {
+    /// Notes another count.
+    fn note(&self, record: Record, lost: u32) -> Result<Record, Errno> {
+        let (index, new) = (self.index_dir()?, Record { lost, ..record });
+        if record.lost != lost {
+            self.upper()?.fs.rename(index, &record.name(), index, &new.name(), Default::default())?;
+        }
+        Ok(new)
+    }
+
+    fn remove_record(&self, record: Record) -> Result<(), Errno> {
         let (fs, index) = (&*self.upper()?.fs, self.index_dir()?);
-        let record = fs.unlink(index, &format!("{id}{RECORD_SUFFIX}"));
-        match fs.unlink(index, &id.to_string()) {
-            Ok(()) | Err(Errno::Noent) => record,
+        let removed = fs.unlink(index, &record.name());
+        match fs.unlink(index, &record.id.to_string()) {
+            Ok(()) | Err(Errno::Noent) => removed,
             Err(errno) => Err(errno),
         }
     }
@@ -156,30 +175,28 @@ impl Overlay {
         let Some(index) = self.old_index()? else { return Ok(()) };
         let upper = self.layers.first().ok_or(Errno::Io)?;
         for name in names(upper, index.node)? {
-            let number = name.strip_suffix(RECORD_SUFFIX).unwrap_or(&name);
-            let Ok(id) = number.parse::<u64>() else { continue };
-            self.index.id_last.fetch_max(id.min(u64::MAX / 2), Ordering::Relaxed);
-            if number.len() == name.len() {
-                continue;
-            }
-            let Some((held, found)) = upper.look(index.node, &name)? else { continue };
-            if found.kind != NodeKind::File {
-                continue;
-            }
-            let text = String::from_utf8(upper.contents(held.node)?).ok();
-            let Some((lost, path)) = text.as_deref().and_then(|text| text.split_once('\n')) else { continue };
+            let (id, lost) = name.split_once('.').unwrap_or((&name, ""));
+            let Ok(number) = id.parse::<u64>() else { continue };
+            self.index.id_last.fetch_max(number.min(u64::MAX / 2), Ordering::Relaxed);
             let Ok(lost) = lost.parse() else { continue };
-            let copy = upper.look(index.node, number)?;
-            self.adopt(Record { id, path: path.into() }, lost, copy.map(|(held, _)| held))?;
+            let record = Record { id: number, lost };
+            let Some((held, found)) = upper.look(index.node, &name)? else { continue };
+            // A name that would not be found again is none of ours.
+            if found.kind != NodeKind::File || record.name() != name {
+                continue;
+            }
+            let Ok(path) = String::from_utf8(upper.contents(held.node)?) else { continue };
+            let copy = upper.look(index.node, id)?;
+            self.adopt(record, &path, copy.map(|(held, _)| held))?;
         }
         Ok(())
     }
 
-    fn adopt(&self, record: Record, lost: u32, copy: Option<crate::layer::Held>) -> Result<(), Errno> {
-        let mut lowers = self.in_lowers(&record.path)?;
+    fn adopt(&self, record: Record, path: &str, copy: Option<Held>) -> Result<(), Errno> {
+        let mut lowers = self.in_lowers(path)?;
         lowers.truncate(1);
         let Some(lower) = lowers.first() else { return Ok(()) };
-        let (identity, kind) = (lower.identity(), lower.held.getattr()?.kind);
+        let kind = lower.held.getattr()?.kind;
         let same_kind = match &copy {
             Some(copy) => copy.getattr()?.kind == kind,
             None => true,
@@ -189,16 +206,21 @@ impl Overlay {
         }
         let makings = Makings { kind, upper: None, lowers, lower_path: None, at: None, redirected: false };
         let inode = self.table.intern(makings)?;
-        debug_assert!(self.table.find(identity).is_some());
         if let Some(copy) = copy {
             self.settle(&inode, copy)?;
         }
         let mut names = inode.names.lock();
-        names.lost = lost;
-        let id = record.id;
+        names.lost = record.lost;
         names.record = Some(record);
         drop(names);
-        self.index.inodes.lock().insert(id, inode);
+        self.index.inodes.lock().insert(record.id, inode);
         Ok(())
+    }
+}
+
+impl Record {
+    /// Always as long, so that a rename needs no space.
+    fn name(&self) -> String {
+        format!("{}.{:010}", self.id, self.lost)
     }
 }

@@ -45,11 +45,11 @@ pub(crate) struct Names {
 }
 
 /// A record of the index.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) struct Record {
     pub(crate) id: u64,
-    /// A path that leads to the inode in the lowers.
-    pub(crate) path: Box<str>,
+    /// How many of the lowers' names it says are covered.
+    pub(crate) lost: u32,
 }
 
 /// An inode.

@@ -20,6 +20,9 @@
 //!
 //! **Renaming** a directory of the lowers copies nothing but the directory itself: a redirect says where its contents are. So there is no `EXDEV`. A file is copied.
 //!
+//! **Failures.** An operation that fails, for want of space or otherwise, has changed nothing that shows; a crash of the host between two steps leaves at most something in the
+//! work directory, which the next overlay clears up. That needs an upper whose renames are atomic, and can exchange. With another, what was being moved when the host crashed can be lost.
+//!
 //! **Numbers** of inodes are the overlay's own: they stay while the inode is held, also when it is copied up. A file that was copied up and then let go of has another one the next time.
 //!
 //! **Changes under us.** A lower that somebody changes shows its changes sooner or later, and never crashes the overlay; which names of a merged directory are seen then is not promised.

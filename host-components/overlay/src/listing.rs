@@ -172,7 +172,7 @@ impl Overlay {
         let identity = (layer, attributes.node);
         Ok(match self.table.find(identity) {
             None => Some(Attributes { node: self.table.number(identity), ..*attributes }),
-            Some(inode) if inode.top()?.node == attributes.node && inode.kind == attributes.kind => {
+            Some(inode) if inode.stack().first() == Some(&identity) => {
                 self.dress(&inode, *attributes).ok()
             }
             Some(inode) => self.attributes(&inode).ok(),

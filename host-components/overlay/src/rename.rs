@@ -217,28 +217,38 @@ impl Overlay {
             }
             Occupant::Whiteout => {
                 self.swap(from, to)?;
-                if whiteout_device { Ok(()) } else { upper.fs.unlink(from.0, from.1) }
+                if whiteout_device {
+                    return Ok(());
+                }
+                upper.fs.unlink(from.0, from.1).inspect_err(|_| self.swap_back(from, to))
             }
             Occupant::File => {
                 let whiteout = self.temp_whiteout()?;
                 self.swap(from, to)?;
-                whiteout.publish(from.0, from.1).map(drop)
+                whiteout.publish(from.0, from.1).map(drop).inspect_err(|_| self.swap_back(from, to))
             }
             Occupant::Directory if whiteout_device => {
                 let whiteout = self.temp_whiteout()?;
                 self.swap(from, to)?;
-                whiteout.swap(from.0, from.1).map(drop)
+                whiteout.swap(from.0, from.1).map(drop).inspect_err(|_| self.swap_back(from, to))
             }
             Occupant::Directory => match upper.fs.rename(from.0, from.1, to.0, to.1, RenameFlags::empty()) {
                 // It has marks in it.
                 Err(Errno::Notempty) => {
                     self.temp_dir()?;
                     self.swap(from, to)?;
-                    self.take_dir_away(from.0, from.1)
+                    self.take_dir_away(from.0, from.1).inspect_err(|_| self.swap_back(from, to))
                 }
                 done => done,
             },
         }
+    }
+}
+
+impl Overlay {
+    /// Undoes an exchange, after which something that cannot well fail did.
+    fn swap_back(&self, one: (Node, &str), other: (Node, &str)) {
+        let _ = self.swap(one, other);
     }
 }
 

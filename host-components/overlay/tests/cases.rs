@@ -320,11 +320,11 @@ fn names_taken_from_a_file_are_counted_without_a_copy() {
     on_both(|upper| {
         let lower = planted(&["a=text", "b:a", "c:a", "d:a"]);
         let fs = Overlay::new(upper.clone(), vec![lower.clone()]).unwrap();
-        let (root, free) = (root(&fs), upper.statfs().unwrap().blocks_free);
+        let root = root(&fs);
         fs.unlink(root, "a").unwrap();
         fs.unlink(root, "c").unwrap();
         assert_eq!(walk(&fs, "b").unwrap().links, 2);
-        let _ = free;
+        assert_eq!(walk(&*upper, ".wh..wh..work/index").map(|index| names(&*upper, index.node).len()), Ok(1), "no copy");
         drop(fs);
         let fs = Overlay::new(upper.clone(), vec![lower.clone()]).unwrap();
         assert_eq!((walk(&fs, "b").unwrap().links, fs.index_count()), (2, 1));
@@ -403,7 +403,6 @@ fn copying_up_keeps_everything() {
         lower.setxattr(node, "user.x", path.as_bytes()).unwrap();
     }
     let fs = over(&upper, &[&lower]);
-    let before = dump(&fs);
     for path in ["d/f", "d/s", "d/p"] {
         let node = walk(&fs, path).unwrap().node;
         fs.link(node, root(&fs), "other").unwrap();
@@ -413,7 +412,7 @@ fn copying_up_keeps_everything() {
         assert!(walk(&*upper, path).is_ok());
     }
     assert_eq!(walk(&fs, "d").unwrap().modified, time(2_000), "nothing in it has changed");
-    assert_eq!(dump(&fs), before);
+    assert_eq!(dump(&fs), dump(&*lower));
 }
 
 #[test]
@@ -491,8 +490,6 @@ fn a_copy_that_fails_leaves_no_trace() {
 #[test]
 fn an_operation_that_fails_half_way_shows_nothing_that_is_not_there() {
     type Act = fn(&Overlay, Node) -> Result<(), Errno>;
-    let d = |fs: &Overlay| walk(fs, "d").unwrap().node;
-    let _ = d;
     let acts: &[Act] = &[
         |fs, root| fs.unlink(root, "f"),
         |fs, root| fs.unlink(root, "linked"),
@@ -559,10 +556,12 @@ fn an_operation_that_fails_half_way_shows_nothing_that_is_not_there() {
                 upper.fail_after(i64::MAX);
                 failures += u32::from(done.is_err());
                 // Without an exchange the upper cannot do all of it in one step.
-                let may_tear = without == Capabilities::ATOMIC_RENAME;
+                if without == Capabilities::ATOMIC_RENAME && done.is_err() {
+                    continue;
+                }
                 let tree = dump(&fs);
                 let expected = if done.is_ok() { &after } else { &before };
-                assert!(may_tear && done.is_err() || tree == *expected, "operation {number} after {allowed}: {done:?}");
+                assert!(tree == *expected, "operation {number} after {allowed}: {done:?}");
                 drop(fs);
                 let fs = Overlay::new(upper.clone(), vec![lower]).unwrap();
                 assert_eq!(dump(&fs), tree, "operation {number} after {allowed} changes, opened again");
@@ -697,7 +696,7 @@ fn everything_is_given_back() {
     let root = root(&fs);
     for round in 0..3 {
         let f = walk(&fs, "a/b/c/f").unwrap().node;
-        assert!(lower.held().1 >= 1, "what is needed to copy it up is held");
+        assert!(round > 0 || lower.held().1 == 4, "what is needed to copy it up is held");
         let handle = fs.open(f, OpenFlags::READ).unwrap();
         write(&fs, f, 0, b"F").unwrap();
         fs.forget(f, 1);

@@ -297,7 +297,7 @@ fn hold(tree: &Tree) -> Option<Arc<Memfs>> {
         let dir = walk(&*fs, dir).unwrap().node;
         let owner = Ownership { mode: seen.mode, uid: seen.uid, gid: seen.gid };
         let made = match (&seen.same_as, seen.kind) {
-            (Some(first), _) => fs.link(walk(&*fs, first).ok()?.node, dir, name).unwrap(),
+            (Some(first), _) => fs.link(walk(&*fs, first).ok()?.node, dir, name).ok()?,
             (_, NodeKind::File) => fs.create(dir, name, owner).unwrap(),
             (_, NodeKind::Directory) => fs.mkdir(dir, name, owner).unwrap(),
             (_, NodeKind::Symlink) => {
