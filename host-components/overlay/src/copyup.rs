@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use eyot_backend::{AttributeChanges, Attributes, CHUNK_BYTES_MAX, Capabilities, Errno, Node, NodeKind, OpenFlags, Ownership};
+use eyot_backend::{
+    AttributeChanges, Attributes, CHUNK_BYTES_MAX, Capabilities, Errno, Node, NodeKind, OpenFlags, Ownership,
+};
 
 use crate::inode::Inode;
 use crate::layer::Held;

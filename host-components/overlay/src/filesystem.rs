@@ -162,9 +162,9 @@ impl Filesystem for Overlay {
 
     fn fsync(&self, node: Node, handle: Handle, data_only: bool) -> Result<(), Errno> {
         // The lowers do not change, so there is nothing to make durable.
-        self.files.get(node, handle)?.with(self, |opened, is_upper| {
-            if is_upper && self.writable { opened.fsync(data_only) } else { Ok(()) }
-        })
+        self.files
+            .get(node, handle)?
+            .with(self, |opened, is_upper| if is_upper && self.writable { opened.fsync(data_only) } else { Ok(()) })
     }
 
     fn readdir(&self, dir: Node, cookie: u64, entries_max: usize) -> Result<Vec<DirectoryEntry>, Errno> {

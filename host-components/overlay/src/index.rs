@@ -133,7 +133,13 @@ impl Overlay {
     }
 
     /// Covers a name of the lowers with a hard link of the copy that it leads to.
-    pub(crate) fn link_name(&self, entry: &Attributes, inode: &Arc<Inode>, dir: &Inode, name: &str) -> Result<(), Errno> {
+    pub(crate) fn link_name(
+        &self,
+        entry: &Attributes,
+        inode: &Arc<Inode>,
+        dir: &Inode,
+        name: &str,
+    ) -> Result<(), Errno> {
         let upper = self.upper()?;
         let loss = self.begin_loss(entry, inode, dir, name)?;
         let linked = upper.fs.link(inode.upper_node()?, dir.upper_node()?, name);
@@ -204,7 +210,14 @@ impl Overlay {
         if kind == NodeKind::Directory || !same_kind {
             return Ok(());
         }
-        let makings = Makings { kind, upper: None, lowers, lower_path: None, at: None, redirected: false };
+        let makings = Makings {
+            kind,
+            upper: None,
+            lowers: lowers.into_iter().collect(),
+            lower_path: None,
+            at: None,
+            redirected: false,
+        };
         let inode = self.table.intern(makings)?;
         if let Some(copy) = copy {
             self.settle(&inode, copy)?;

@@ -16,6 +16,9 @@ pub(crate) type Identity = (usize, Node);
 /// The directories of the layers that one directory merges, topmost first.
 pub(crate) type Stack = SmallVec<[Identity; 4]>;
 
+/// What a walk through the layers found of one name, topmost first.
+pub(crate) type Parts = SmallVec<[Part; 2]>;
+
 /// [`Inode::subdirs`] when nobody counted them.
 const NOT_COUNTED: u64 = u64::MAX;
 
@@ -84,7 +87,7 @@ pub(crate) struct Inode {
 pub(crate) struct Makings {
     pub(crate) kind: NodeKind,
     pub(crate) upper: Option<Held>,
-    pub(crate) lowers: Vec<Part>,
+    pub(crate) lowers: Box<[Part]>,
     pub(crate) lower_path: Option<Box<str>>,
     pub(crate) at: Option<(Arc<Inode>, Box<str>)>,
     pub(crate) redirected: bool,
@@ -109,7 +112,7 @@ impl Inode {
             serial,
             kind: makings.kind,
             upper,
-            lowers: makings.lowers.into(),
+            lowers: makings.lowers,
             lower_path: makings.lower_path,
             names: Mutex::new(Names { at: makings.at, ..Names::default() }),
             copying: Mutex::new(()),

@@ -20,8 +20,9 @@
 //!
 //! **Renaming** a directory of the lowers copies nothing but the directory itself: a redirect says where its contents are. So there is no `EXDEV`. A file is copied.
 //!
-//! **Failures.** An operation that fails, for want of space or otherwise, has changed nothing that shows; a crash of the host between two steps leaves at most something in the
-//! work directory, which the next overlay clears up. That needs an upper whose renames are atomic, and can exchange. With another, what was being moved when the host crashed can be lost.
+//! **Failures.** An operation that fails, for want of space or otherwise, has changed nothing that shows. A crash of the host between two steps leaves
+//! something in the work directory, which the next overlay clears up, and at worst a rename half done: the new name is right, and what was there before has the old one. That needs
+//! an upper whose renames are atomic and can exchange. With another, what was being moved when the host crashed can be lost.
 //!
 //! **Numbers** of inodes are the overlay's own: they stay while the inode is held, also when it is copied up. A file that was copied up and then let go of has another one the next time.
 //!

@@ -17,8 +17,8 @@ use crate::layer::Layer;
 use crate::marks::is_whiteout;
 use crate::overlay::Overlay;
 
-/// The most entries that a layer's directory may have: one that lists more lists without end.
-pub(crate) const ENTRIES_MAX: usize = 1 << 24;
+/// The most entries that a layer's directory may have to be merged, else `EOVERFLOW`: a layer that lists without end must not fill the memory.
+pub(crate) const ENTRIES_MAX: usize = 1 << 20;
 /// The most entries of one answer.
 const ANSWER_ENTRIES_MAX: usize = 4096;
 /// How many entries of a layer's directory are asked for at once.
@@ -75,12 +75,7 @@ impl Listings {
 
 impl Overlay {
     /// At most `entries_max` entries after `cookie`.
-    pub(crate) fn list(
-        &self,
-        dir: &Arc<Inode>,
-        cookie: u64,
-        entries_max: usize,
-    ) -> Result<Vec<DirectoryEntry>, Errno> {
+    pub(crate) fn list(&self, dir: &Arc<Inode>, cookie: u64, entries_max: usize) -> Result<Vec<DirectoryEntry>, Errno> {
         if !dir.is_dir() {
             return Err(Errno::Notdir);
         }
@@ -124,14 +119,10 @@ impl Overlay {
         }
     }
 
-    fn list_merged(
-        &self,
-        dir: &Arc<Inode>,
-        cookie: u64,
-        entries_max: usize,
-    ) -> Result<Vec<DirectoryEntry>, Errno> {
+    fn list_merged(&self, dir: &Arc<Inode>, cookie: u64, entries_max: usize) -> Result<Vec<DirectoryEntry>, Errno> {
         let (listing, fresh) = self.listing(dir, cookie == 0)?;
-        let mut rest = listing.items.get(listing.items.partition_point(|item| item.cookie <= cookie)..).unwrap_or_default();
+        let mut rest =
+            listing.items.get(listing.items.partition_point(|item| item.cookie <= cookie)..).unwrap_or_default();
         loop {
             let (page, after) = split_page(rest, entries_max);
             if page.is_empty() {
@@ -172,9 +163,7 @@ impl Overlay {
         let identity = (layer, attributes.node);
         Ok(match self.table.find(identity) {
             None => Some(Attributes { node: self.table.number(identity), ..*attributes }),
-            Some(inode) if inode.stack().first() == Some(&identity) => {
-                self.dress(&inode, *attributes).ok()
-            }
+            Some(inode) if inode.stack().first() == Some(&identity) => self.dress(&inode, *attributes).ok(),
             Some(inode) => self.attributes(&inode).ok(),
         })
     }

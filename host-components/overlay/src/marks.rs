@@ -14,7 +14,9 @@
 //! An overlay that is a layer keeps such devices, attributes and names for itself. It is marked by names that begin with `.wh2.`; one that has such a
 //! layer itself, by `.wh3.`; and so on. An overlay's kind tells which it is: `overlay`, `overlay2`, ...
 
-use eyot_backend::{Attributes, Capabilities, Errno, FilesystemInfo, NAME_BYTES_MAX, Node, NodeKind, OpenFlags, Ownership};
+use eyot_backend::{
+    Attributes, Capabilities, Errno, FilesystemInfo, NAME_BYTES_MAX, Node, NodeKind, OpenFlags, Ownership,
+};
 
 use crate::inode::Inode;
 use crate::layer::Layer;

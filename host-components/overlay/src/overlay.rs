@@ -91,7 +91,7 @@ impl Overlay {
             kind: eyot_backend::NodeKind::Directory,
             upper: parts.pop().map(|part| part.held),
             lower_path: (!lowers.is_empty()).then(|| "".into()),
-            lowers,
+            lowers: lowers.into(),
             at: None,
             redirected: false,
         })?;

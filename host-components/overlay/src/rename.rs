@@ -201,10 +201,8 @@ impl Overlay {
             // Beside the name it does no harm: a file hides what is below anyway, a directory that has something below has a redirect.
             self.put_whiteout_file(from_dir, this.from_name)?;
         }
-        let can_replace = matches!(
-            (occupant, is_dir),
-            (Occupant::Nothing, _) | (Occupant::File, _) | (Occupant::Whiteout, false)
-        );
+        let can_replace =
+            matches!((occupant, is_dir), (Occupant::Nothing, _) | (Occupant::File, _) | (Occupant::Whiteout, false));
         if can_replace && !whiteout_device {
             return upper.fs.rename(from.0, from.1, to.0, to.1, RenameFlags::empty());
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use eyot_backend::{Attributes, Errno, NodeKind};
 
-use crate::inode::{Identity, Inode, Makings, Part, Stack};
+use crate::inode::{Identity, Inode, Makings, Part, Parts, Stack};
 use crate::layer::Held;
 use crate::marks::{check_name, is_whiteout};
 use crate::overlay::Overlay;
@@ -15,7 +15,7 @@ const LOOKUPS_MAX: u32 = 100_000;
 /// What is under a name.
 pub(crate) struct Found {
     pub(crate) upper: Option<Held>,
-    pub(crate) lowers: Vec<Part>,
+    pub(crate) lowers: Box<[Part]>,
     /// Those of the topmost.
     pub(crate) attributes: Attributes,
     lower_path: Option<Box<str>>,
@@ -25,7 +25,7 @@ pub(crate) struct Found {
 impl Found {
     /// What was just made in the upper.
     pub(crate) fn made(upper: Held, attributes: Attributes) -> Self {
-        Self { upper: Some(upper), lowers: Vec::new(), attributes, lower_path: None, redirected: false }
+        Self { upper: Some(upper), lowers: Box::default(), attributes, lower_path: None, redirected: false }
     }
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Entry {
 /// How far a walk through the layers came.
 #[derive(Default)]
 struct Walk {
-    parts: Vec<Part>,
+    parts: Parts,
     attributes: Option<Attributes>,
     /// The redirect of the topmost.
     redirect: Option<String>,
@@ -59,12 +59,15 @@ impl Overlay {
     /// Looks a name up in a directory. The caller holds its `entries`.
     pub(crate) fn find(&self, dir: &Inode, name: &str) -> Result<Sought, Errno> {
         let walk = self.walk(&dir.stack(), name, &mut LOOKUPS_MAX.clone())?;
-        let Some(attributes) = walk.attributes else {
-            return Ok(Sought { found: None, whiteout_device: walk.whiteout_device });
-        };
+        let whiteout_device = walk.whiteout_device;
+        Ok(Sought { found: self.found(walk, dir, name), whiteout_device })
+    }
+
+    fn found(&self, walk: Walk, dir: &Inode, name: &str) -> Option<Found> {
+        let attributes = walk.attributes?;
         let mut parts = walk.parts.into_iter().peekable();
         let upper = parts.next_if(|part| part.layer < self.lowers_from).map(|part| part.held);
-        let lowers: Vec<_> = parts.collect();
+        let lowers: Box<[Part]> = parts.collect();
         let redirect = walk.redirect.filter(|_| upper.is_some());
         let redirected = redirect.as_ref().is_some_and(|path| path.starts_with('/'));
         let lower_path = (!lowers.is_empty() && attributes.kind == NodeKind::Directory)
@@ -74,8 +77,7 @@ impl Overlay {
                 None => child_path(dir, name),
             })
             .map(String::into_boxed_str);
-        let found = Found { upper, lowers, attributes, lower_path, redirected };
-        Ok(Sought { found: Some(found), whiteout_device: false })
+        Some(Found { upper, lowers, attributes, lower_path, redirected })
     }
 
     /// Looks a name up, and its inode. The caller holds the directory's `entries`.
@@ -83,9 +85,16 @@ impl Overlay {
         if self.is_reserved(dir, name) {
             return Ok((None, false));
         }
-        let Sought { found, whiteout_device } = self.find(dir, name)?;
-        let Some(found) = found else { return Ok((None, whiteout_device)) };
-        let (in_upper, attributes) = (found.upper.is_some(), found.attributes);
+        let walk = self.walk(&dir.stack(), name, &mut LOOKUPS_MAX.clone())?;
+        let (Some(attributes), Some(top)) = (walk.attributes, walk.parts.first()) else {
+            return Ok((None, walk.whiteout_device));
+        };
+        let in_upper = top.layer < self.lowers_from;
+        // What is known already needs nothing made.
+        if let Some(inode) = self.table.find(top.identity()).filter(|inode| inode.kind == attributes.kind) {
+            return Ok((Some(Entry { inode, in_upper, attributes }), false));
+        }
+        let found = self.found(walk, dir, name).ok_or(Errno::Io)?;
         let inode = self.intern(found, dir, name)?;
         Ok((Some(Entry { inode, in_upper, attributes }), false))
     }
@@ -103,17 +112,17 @@ impl Overlay {
     }
 
     /// What the lowers have at a path.
-    pub(crate) fn in_lowers(&self, path: &str) -> Result<Vec<Part>, Errno> {
+    pub(crate) fn in_lowers(&self, path: &str) -> Result<Parts, Errno> {
         self.resolve(self.lowers_from, path, &mut LOOKUPS_MAX.clone())
     }
 
     /// What the layers from `first` on have at a path; nothing when something else than directories is on the way.
-    fn resolve(&self, first: usize, path: &str, budget: &mut u32) -> Result<Vec<Part>, Errno> {
+    fn resolve(&self, first: usize, path: &str, budget: &mut u32) -> Result<Parts, Errno> {
         let roots = self.layers.iter().enumerate().skip(first);
-        let mut parts: Vec<_> = roots.map(|(layer, of)| Part { layer, held: of.hold_root() }).collect();
+        let mut parts: Parts = roots.map(|(layer, of)| Part { layer, held: of.hold_root() }).collect();
         for (depth, name) in path.split('/').filter(|name| !name.is_empty()).enumerate() {
             if check_name(name).is_err() || self.is_reserved_in(depth == 0, name) {
-                return Ok(Vec::new());
+                return Ok(Parts::new());
             }
             let stack: Stack = parts.iter().map(Part::identity).collect();
             let walk = self.walk(&stack, name, budget)?;
@@ -169,13 +178,7 @@ impl Overlay {
     }
 
     /// The directories below `layer` that a redirect leads to: from the root, or (as Linux writes it) under another name in the same place.
-    fn redirected(
-        &self,
-        layer: usize,
-        below: &[Identity],
-        redirect: &str,
-        budget: &mut u32,
-    ) -> Result<Vec<Part>, Errno> {
+    fn redirected(&self, layer: usize, below: &[Identity], redirect: &str, budget: &mut u32) -> Result<Parts, Errno> {
         let parts = if redirect.starts_with('/') {
             self.resolve(layer + 1, redirect, budget)?
         } else {
@@ -187,7 +190,7 @@ impl Overlay {
             Some(part) => part.held.getattr()?.kind == NodeKind::Directory,
             None => false,
         };
-        Ok(if is_directory { parts } else { Vec::new() })
+        Ok(if is_directory { parts } else { Parts::new() })
     }
 }
 

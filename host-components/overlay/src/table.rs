@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use eyot_backend::{Errno, Node};
@@ -18,7 +19,7 @@ pub(crate) struct Table {
 #[derive(Default)]
 struct Inner {
     /// What the kernel holds, and how often.
-    held: HashMap<Node, (Arc<Inode>, u64)>,
+    held: HashMap<Node, (Arc<Inode>, AtomicU64)>,
     /// What there is.
     by_number: HashMap<Node, Known>,
     by_identity: HashMap<Identity, Known>,
@@ -60,10 +61,15 @@ impl Table {
     /// The inode that is made of this, new or known already. Errors: `ESTALE` when the known one is of another kind.
     pub(crate) fn intern(self: &Arc<Self>, makings: Makings) -> Result<Arc<Inode>, Errno> {
         let identity = makings.identity().ok_or(Errno::Io)?;
+        let kind = makings.kind;
+        let same = |known: Arc<Inode>| if known.kind == kind { Ok(known) } else { Err(Errno::Stale) };
+        if let Some(known) = self.find(identity) {
+            return same(known);
+        }
         let mut inner = self.inner.write();
         if let Some(known) = inner.by_identity.get(&identity).and_then(|known| known.inode.upgrade()) {
             drop(inner);
-            return if known.kind == makings.kind { Ok(known) } else { Err(Errno::Stale) };
+            return same(known);
         }
         let number = inner.free_number(self.encode(identity));
         inner.serial_last += 1;
@@ -80,22 +86,31 @@ impl Table {
 
     /// Counts a lookup.
     pub(crate) fn hold(&self, inode: &Arc<Inode>) {
-        let mut inner = self.inner.write();
-        match inner.held.entry(inode.number) {
-            Entry::Occupied(mut entry) => entry.get_mut().1 = entry.get().1.saturating_add(1),
-            Entry::Vacant(entry) => {
-                entry.insert((Arc::clone(inode), 1));
-            }
+        if let Some((_, count)) = self.inner.read().held.get(&inode.number) {
+            count.fetch_add(1, Ordering::Relaxed);
+            return;
         }
+        let mut inner = self.inner.write();
+        let entry = inner.held.entry(inode.number).or_insert_with(|| (Arc::clone(inode), AtomicU64::new(0)));
+        *entry.1.get_mut() += 1;
     }
 
     /// Gives lookups back.
     pub(crate) fn forget(&self, node: Node, count: u64) {
+        {
+            // What is still held afterwards needs no more than a look at the table.
+            let inner = self.inner.read();
+            let Some((_, held)) = inner.held.get(&node) else { return };
+            let keeps = |held: u64| held.checked_sub(count).filter(|&left| left > 0);
+            if held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, keeps).is_ok() {
+                return;
+            }
+        }
         let mut inner = self.inner.write();
         let Entry::Occupied(mut entry) = inner.held.entry(node) else { return };
-        let left = entry.get().1.saturating_sub(count);
-        entry.get_mut().1 = left;
-        let gone = (left == 0).then(|| entry.remove());
+        let held = entry.get_mut().1.get_mut();
+        *held = held.saturating_sub(count);
+        let gone = (*held == 0).then(|| entry.remove());
         drop(inner);
         drop(gone);
     }

@@ -197,8 +197,15 @@ fn renamed_directories_keep_their_contents() {
         fs.rename(root, "empty", root, "other", NONE).unwrap();
         fs.rename(root, "up", moved, "deep", NONE).unwrap();
         let expected = [
-            "/d", "/moved", "/moved/deep", "/moved/deep/er", "/moved/deep/er/f", "/moved/deep/er/new", "/moved/g",
-            "/other", "/other/x",
+            "/d",
+            "/moved",
+            "/moved/deep",
+            "/moved/deep/er",
+            "/moved/deep/er/f",
+            "/moved/deep/er/new",
+            "/moved/g",
+            "/other",
+            "/other/x",
         ];
         assert_eq!(all_names(&fs), expected);
         let tree = dump(&fs);
@@ -232,7 +239,8 @@ fn a_redirect_is_stored_as_linux_stores_it() {
 #[test]
 fn redirects_that_somebody_made_up_lead_nowhere_else() {
     let lower = planted(&["a/f=text", "file=f"]);
-    for redirect in ["/none", "/a/f", "/file", "/..", "/../a", "//", "/.wh..wh..work", "../a", "x/y", "", "\u{1}", "."] {
+    for redirect in ["/none", "/a/f", "/file", "/..", "/../a", "//", "/.wh..wh..work", "../a", "x/y", "", "\u{1}", "."]
+    {
         let upper = planted(&["d/"]);
         let d = walk(&*upper, "d").unwrap().node;
         upper.setxattr(d, "trusted.overlay.redirect", redirect.as_bytes()).unwrap();
@@ -324,7 +332,11 @@ fn names_taken_from_a_file_are_counted_without_a_copy() {
         fs.unlink(root, "a").unwrap();
         fs.unlink(root, "c").unwrap();
         assert_eq!(walk(&fs, "b").unwrap().links, 2);
-        assert_eq!(walk(&*upper, ".wh..wh..work/index").map(|index| names(&*upper, index.node).len()), Ok(1), "no copy");
+        assert_eq!(
+            walk(&*upper, ".wh..wh..work/index").map(|index| names(&*upper, index.node).len()),
+            Ok(1),
+            "no copy"
+        );
         drop(fs);
         let fs = Overlay::new(upper.clone(), vec![lower.clone()]).unwrap();
         assert_eq!((walk(&fs, "b").unwrap().links, fs.index_count()), (2, 1));
@@ -521,8 +533,16 @@ fn an_operation_that_fails_half_way_shows_nothing_that_is_not_there() {
     ];
     let make = |without| {
         let lower = planted(&[
-            "f=f", "linked=l", "other:linked", "up=old", "d/in=in", "d/sub/deep=deep", "empty/", "emptied/x=x",
-            "emptied/y/", "gone/x=x",
+            "f=f",
+            "linked=l",
+            "other:linked",
+            "up=old",
+            "d/in=in",
+            "d/sub/deep=deep",
+            "empty/",
+            "emptied/x=x",
+            "emptied/y/",
+            "gone/x=x",
         ]);
         let upper = Arc::new(Probe::new(memfs()).without(without));
         let fs = Overlay::new(upper.clone(), vec![lower.clone()]).unwrap();
@@ -611,10 +631,9 @@ fn read_only_is_read_only() {
     let top: Arc<dyn Filesystem> = planted(&["d/f=top"]);
     let bottom: Arc<dyn Filesystem> = planted(&["d/f=bottom", "d/g=g", "s>t"]);
     let frozen: Arc<dyn Filesystem> = Arc::new(Probe::new(top.clone()).without(Capabilities::WRITABLE));
-    for fs in [
-        Overlay::read_only(vec![top, bottom.clone()]).unwrap(),
-        Overlay::new(frozen, vec![bottom.clone()]).unwrap(),
-    ] {
+    for fs in
+        [Overlay::read_only(vec![top, bottom.clone()]).unwrap(), Overlay::new(frozen, vec![bottom.clone()]).unwrap()]
+    {
         assert!(!fs.info().capabilities.contains(Capabilities::WRITABLE));
         assert_eq!(all_names(&fs), ["/d", "/d/f", "/d/g", "/s"]);
         assert_eq!(text(&fs, "d/f").unwrap(), "top");
@@ -642,9 +661,103 @@ fn read_only_is_read_only() {
     }
 }
 
+/// An upper that can no longer be written to still shows what was written, also through its index.
+#[test]
+fn an_upper_can_be_frozen() {
+    let (upper, lower) = (memfs(), planted(&["a=text", "d/b:a", "dir/x=x", "gone=g"]));
+    let fs = over(&upper, &[&lower]);
+    write(&fs, walk(&fs, "d/b").unwrap().node, 0, b"T").unwrap();
+    fs.unlink(root(&fs), "gone").unwrap();
+    fs.rename(root(&fs), "dir", root(&fs), "moved", NONE).unwrap();
+    let tree = dump(&fs);
+    drop(fs);
+    let frozen = Arc::new(Probe::new(upper).without(Capabilities::WRITABLE));
+    let fs = Overlay::new(frozen.clone(), vec![lower]).unwrap();
+    assert_eq!((dump(&fs), text(&fs, "a").unwrap().as_str()), (tree, "Text"));
+    assert_eq!(fs.unlink(root(&fs), "a"), Err(Errno::Rofs));
+    drop(fs);
+    assert_eq!((frozen.changes(), frozen.held()), (0, (0, 0)));
+}
+
+#[test]
+fn a_layer_that_lists_without_end_is_refused() {
+    struct Endless(Memfs);
+    impl Filesystem for Endless {
+        fn readdir(&self, dir: Node, cookie: u64, max: usize) -> Result<Vec<DirectoryEntry>, Errno> {
+            let attributes = self.0.getattr(dir)?;
+            let entry = |at| DirectoryEntry { name: format!("n{at}"), cookie: at, attributes };
+            Ok((cookie + 1..=cookie + max as u64).map(entry).collect())
+        }
+        fn info(&self) -> FilesystemInfo {
+            self.0.info()
+        }
+        fn lookup(&self, dir: Node, name: &str) -> Result<Attributes, Errno> {
+            self.0.lookup(dir, name)
+        }
+        fn forget(&self, node: Node, count: u64) {
+            self.0.forget(node, count);
+        }
+        fn getattr(&self, node: Node) -> Result<Attributes, Errno> {
+            self.0.getattr(node)
+        }
+        fn setattr(&self, _: Node, _: &AttributeChanges) -> Result<Attributes, Errno> {
+            Err(Errno::Rofs)
+        }
+        fn create(&self, _: Node, _: &str, _: Ownership) -> Result<Attributes, Errno> {
+            Err(Errno::Rofs)
+        }
+        fn mkdir(&self, _: Node, _: &str, _: Ownership) -> Result<Attributes, Errno> {
+            Err(Errno::Rofs)
+        }
+        fn symlink(&self, _: Node, _: &str, _: &str, _: Ownership) -> Result<Attributes, Errno> {
+            Err(Errno::Rofs)
+        }
+        fn make_node(&self, _: Node, _: &str, _: NodeKind, _: u64, _: Ownership) -> Result<Attributes, Errno> {
+            Err(Errno::Rofs)
+        }
+        fn link(&self, _: Node, _: Node, _: &str) -> Result<Attributes, Errno> {
+            Err(Errno::Rofs)
+        }
+        fn unlink(&self, _: Node, _: &str) -> Result<(), Errno> {
+            Err(Errno::Rofs)
+        }
+        fn rmdir(&self, _: Node, _: &str) -> Result<(), Errno> {
+            Err(Errno::Rofs)
+        }
+        fn rename(&self, _: Node, _: &str, _: Node, _: &str, _: RenameFlags) -> Result<(), Errno> {
+            Err(Errno::Rofs)
+        }
+        fn readlink(&self, _: Node) -> Result<String, Errno> {
+            Err(Errno::Inval)
+        }
+        fn open(&self, _: Node, _: OpenFlags) -> Result<Handle, Errno> {
+            Err(Errno::Isdir)
+        }
+        fn release(&self, _: Node, _: Handle) {}
+        fn read(&self, _: Node, _: Handle, _: u64, _: &mut [u8]) -> Result<usize, Errno> {
+            Err(Errno::Isdir)
+        }
+        fn write(&self, _: Node, _: Handle, _: u64, _: &[u8]) -> Result<usize, Errno> {
+            Err(Errno::Rofs)
+        }
+        fn fsync(&self, _: Node, _: Handle, _: bool) -> Result<(), Errno> {
+            Ok(())
+        }
+        fn statfs(&self) -> Result<FilesystemStatus, Errno> {
+            self.0.statfs()
+        }
+    }
+    let fs = Overlay::new(memfs(), vec![Arc::new(Endless(Memfs::new()))]).unwrap();
+    assert_eq!(fs.readdir(root(&fs), 0, 10), Err(Errno::Overflow));
+    assert_eq!(fs.getattr(root(&fs)), Err(Errno::Overflow), "its subdirectories cannot be counted");
+    assert_eq!(fs.lookup(root(&fs), "x"), Err(Errno::Noent));
+    fs.create(root(&fs), "x", FILE).unwrap();
+}
+
 #[test]
 fn what_the_layers_can_and_how_long_it_holds_is_combined() {
-    let layer = |without, lasts| -> Arc<dyn Filesystem> { Arc::new(Probe::new(memfs()).without(without).lasting(lasts)) };
+    let layer =
+        |without, lasts| -> Arc<dyn Filesystem> { Arc::new(Probe::new(memfs()).without(without).lasting(lasts)) };
     let nothing = Capabilities::empty();
     let fs = Overlay::new(layer(nothing, 50), vec![layer(nothing, 7), layer(nothing, u64::MAX)]).unwrap();
     let info = fs.info();
@@ -708,7 +821,11 @@ fn everything_is_given_back() {
         assert_eq!(fs.getattr(made).unwrap().links, 0);
         fs.forget(made, 2);
         assert_eq!(fs.getattr(made), Err(Errno::Stale));
-        assert_eq!((fs.inode_count(), lower.held(), upper.open_files() + lower.open_files()), (1, (0, 0), 0), "{round}");
+        assert_eq!(
+            (fs.inode_count(), lower.held(), upper.open_files() + lower.open_files()),
+            (1, (0, 0), 0),
+            "{round}"
+        );
         assert_eq!(upper.held().1, if round == 0 { upper.held().1 } else { 2 }, "the work directory's two");
     }
     // The index keeps what it needs, and only for as long as it needs it.

@@ -12,9 +12,33 @@ use eyot_overlay::Overlay;
 
 /// Names that the checks use, so that they are made over what was there.
 const TAKEN: &[&str] = &[
-    "f=a file", "d/", "d/f=inner", "d/one/x=1", "d/two/", "a=hard", "b:a", "c>f", "e/e/e=deep", "old=o", "new=n",
-    "null|", "sock=s", "fifo=f", "dir/sub/", "File=F", "file=f", "disk=d", "s>t", "x=x", "entry-1/", "entry-2/z=z",
-    "entry-0=not a directory", "f3/", "old-003=3", "new-003=3", ".../x=x",
+    "f=a file",
+    "d/",
+    "d/f=inner",
+    "d/one/x=1",
+    "d/two/",
+    "a=hard",
+    "b:a",
+    "c>f",
+    "e/e/e=deep",
+    "old=o",
+    "new=n",
+    "null|",
+    "sock=s",
+    "fifo=f",
+    "dir/sub/",
+    "File=F",
+    "file=f",
+    "disk=d",
+    "s>t",
+    "x=x",
+    "entry-1/",
+    "entry-2/z=z",
+    "entry-0=not a directory",
+    "f3/",
+    "old-003=3",
+    "new-003=3",
+    ".../x=x",
 ];
 
 fn empty() -> Arc<dyn Filesystem> {

@@ -50,7 +50,7 @@ struct Dump<'a> {
 impl Dump<'_> {
     fn dir(&mut self, dir: Node, path: &str) {
         // By name, so that the first path of a file does not depend on the order of the listing.
-        let listed: BTreeMap<_, _> = list(self.fs, dir, 3).into_iter().map(|(name, listed)| (name, listed)).collect();
+        let listed: BTreeMap<_, _> = list(self.fs, dir, 3).into_iter().collect();
         assert_eq!(listed.len(), list(self.fs, dir, 1000).len(), "{path}: a name is listed twice");
         for (name, listed) in listed {
             let path = format!("{path}/{name}");
@@ -318,7 +318,14 @@ impl Filesystem for Probe {
         self.fs.symlink(dir, name, target, owner).map(|made| self.hold(made))
     }
 
-    fn make_node(&self, dir: Node, name: &str, kind: NodeKind, device: u64, owner: Ownership) -> Result<Attributes, Errno> {
+    fn make_node(
+        &self,
+        dir: Node,
+        name: &str,
+        kind: NodeKind,
+        device: u64,
+        owner: Ownership,
+    ) -> Result<Attributes, Errno> {
         self.change()?;
         if self.without.contains(Capabilities::SPECIAL_FILES) {
             return Err(Errno::Notsup);
@@ -346,7 +353,8 @@ impl Filesystem for Probe {
 
     fn rename(&self, a: Node, from: &str, b: Node, to: &str, how: RenameFlags) -> Result<(), Errno> {
         // What takes another's place needs none of its own, nor does another name of the same length.
-        let replaces = a == b && from.len() == to.len() || self.fs.lookup(b, to).map(|target| self.fs.forget(target.node, 1)).is_ok();
+        let replaces = a == b && from.len() == to.len()
+            || self.fs.lookup(b, to).map(|target| self.fs.forget(target.node, 1)).is_ok();
         self.change().or_else(|errno| if replaces { Ok(()) } else { Err(errno) })?;
         if how.contains(RenameFlags::EXCHANGE) && self.without.contains(Capabilities::ATOMIC_RENAME) {
             return Err(Errno::Inval);
