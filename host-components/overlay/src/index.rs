@@ -147,6 +147,7 @@ impl Overlay {
         // Without hard links in the upper the name cannot be moved, only copied.
         linked.map_err(|errno| if errno == Errno::Notsup { Errno::Xdev } else { errno })?;
         self.end_loss(loss, inode);
+        dir.changed(0);
         Ok(())
     }
 

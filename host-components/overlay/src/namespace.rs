@@ -162,6 +162,10 @@ impl Overlay {
         let entries = dir.entries.write();
         let entry = self.victim(&dir, name, only_dir)?;
         let target = Arc::clone(&entry.inode);
+        if Arc::ptr_eq(&target, &dir) {
+            // Only a layer that somebody made up has a directory in itself.
+            return Err(Errno::Inval);
+        }
         let target_entries = target.entries.write();
         if !self.is_empty(&target)? {
             return Err(Errno::Notempty);

@@ -168,12 +168,12 @@ impl Overlay {
         {
             return Err(Errno::Notempty);
         }
+        let below = self.is_below(this.from, this.from_name)?;
         let lost = ends.target.as_ref().filter(|target| !target.in_upper && !target.inode.is_dir());
         let loss = match lost {
             Some(lost) => Some(self.begin_loss(&lost.attributes, &lost.inode, this.to, this.to_name)?),
             None => None,
         };
-        let below = self.is_below(this.from, this.from_name)?;
         let moved = self.shift(this, ends.occupant(), below, ends.source.inode.is_dir());
         if let (Some(loss), Some(lost)) = (loss, lost) {
             match moved {
@@ -258,7 +258,8 @@ impl Move<'_> {
     /// Whether there is anything to do. Errors: those of rename(2), but `ENOTEMPTY` for a directory that is not.
     fn is_to_do(&self, ends: &Ends) -> Result<bool, Errno> {
         let (source, exchange) = (&ends.source.inode, self.how.contains(RenameFlags::EXCHANGE));
-        if Arc::ptr_eq(source, self.to) {
+        let is_to = |inode: &Arc<Inode>| Arc::ptr_eq(inode, self.to);
+        if is_to(source) {
             return Err(Errno::Inval);
         }
         let Some(target) = ends.target.as_ref().map(|target| &target.inode) else {
@@ -266,6 +267,10 @@ impl Move<'_> {
         };
         if self.how.contains(RenameFlags::NO_REPLACE) {
             return Err(Errno::Exist);
+        }
+        // Only a layer that somebody made up has a directory in itself.
+        if is_to(target) {
+            return Err(Errno::Inval);
         }
         // Two names of one inode: nothing happens.
         if Arc::ptr_eq(source, target) {

@@ -679,75 +679,100 @@ fn an_upper_can_be_frozen() {
     assert_eq!((frozen.changes(), frozen.held()), (0, (0, 0)));
 }
 
+/// A directory that is in itself under many names; and whether it lists without end.
+struct Endless(Memfs, bool);
+
+impl Filesystem for Endless {
+    fn readdir(&self, dir: Node, cookie: u64, max: usize) -> Result<Vec<DirectoryEntry>, Errno> {
+        if !self.1 {
+            return self.0.readdir(dir, cookie, max);
+        }
+        let attributes = self.0.getattr(dir)?;
+        let entry = |at| DirectoryEntry { name: format!("n{at}"), cookie: at, attributes };
+        Ok((cookie + 1..=cookie + max as u64).map(entry).collect())
+    }
+    fn info(&self) -> FilesystemInfo {
+        self.0.info()
+    }
+    fn lookup(&self, dir: Node, name: &str) -> Result<Attributes, Errno> {
+        // There is one directory, and it is everywhere.
+        if name.starts_with("self") { self.0.lookup(self.0.info().root, "d") } else { self.0.lookup(dir, name) }
+    }
+    fn forget(&self, node: Node, count: u64) {
+        self.0.forget(node, count);
+    }
+    fn getattr(&self, node: Node) -> Result<Attributes, Errno> {
+        self.0.getattr(node)
+    }
+    fn setattr(&self, _: Node, _: &AttributeChanges) -> Result<Attributes, Errno> {
+        Err(Errno::Rofs)
+    }
+    fn create(&self, _: Node, _: &str, _: Ownership) -> Result<Attributes, Errno> {
+        Err(Errno::Rofs)
+    }
+    fn mkdir(&self, _: Node, _: &str, _: Ownership) -> Result<Attributes, Errno> {
+        Err(Errno::Rofs)
+    }
+    fn symlink(&self, _: Node, _: &str, _: &str, _: Ownership) -> Result<Attributes, Errno> {
+        Err(Errno::Rofs)
+    }
+    fn make_node(&self, _: Node, _: &str, _: NodeKind, _: u64, _: Ownership) -> Result<Attributes, Errno> {
+        Err(Errno::Rofs)
+    }
+    fn link(&self, _: Node, _: Node, _: &str) -> Result<Attributes, Errno> {
+        Err(Errno::Rofs)
+    }
+    fn unlink(&self, _: Node, _: &str) -> Result<(), Errno> {
+        Err(Errno::Rofs)
+    }
+    fn rmdir(&self, _: Node, _: &str) -> Result<(), Errno> {
+        Err(Errno::Rofs)
+    }
+    fn rename(&self, _: Node, _: &str, _: Node, _: &str, _: RenameFlags) -> Result<(), Errno> {
+        Err(Errno::Rofs)
+    }
+    fn readlink(&self, _: Node) -> Result<String, Errno> {
+        Err(Errno::Inval)
+    }
+    fn open(&self, _: Node, _: OpenFlags) -> Result<Handle, Errno> {
+        Err(Errno::Isdir)
+    }
+    fn release(&self, _: Node, _: Handle) {}
+    fn read(&self, _: Node, _: Handle, _: u64, _: &mut [u8]) -> Result<usize, Errno> {
+        Err(Errno::Isdir)
+    }
+    fn write(&self, _: Node, _: Handle, _: u64, _: &[u8]) -> Result<usize, Errno> {
+        Err(Errno::Rofs)
+    }
+    fn fsync(&self, _: Node, _: Handle, _: bool) -> Result<(), Errno> {
+        Ok(())
+    }
+    fn statfs(&self) -> Result<FilesystemStatus, Errno> {
+        self.0.statfs()
+    }
+}
+
+#[test]
+fn a_directory_in_itself_hangs_nobody() {
+    let lower = Memfs::new();
+    lower.mkdir(1, "d", DIR).unwrap();
+    let fs = Overlay::new(memfs(), vec![Arc::new(Endless(lower, false))]).unwrap();
+    let root = root(&fs);
+    let at = |path: &str| walk(&fs, path).unwrap().node;
+    let d = at("d");
+    assert_eq!((at("d/self"), at("d/self1/self2/self3")), (d, d));
+    let empty = fs.mkdir(root, "empty", DIR).unwrap().node;
+    // Whatever they answer, they answer.
+    let exchange = RenameFlags::EXCHANGE;
+    let _ = (fs.rmdir(d, "self"), fs.rename(d, "self", d, "self1", NONE), fs.rename(root, "empty", d, "self", NONE));
+    let _ = (fs.rename(d, "self", root, "x", NONE), fs.rename(d, "self1", root, "empty", exchange));
+    let _ = (fs.rename(root, "d", d, "self2", exchange), fs.rename(d, "self", empty, "x", NONE));
+    let _ = (fs.create(d, "f", FILE), fs.rmdir(root, "d"), fs.getattr(d), fs.readdir(d, 0, 3));
+}
+
 #[test]
 fn a_layer_that_lists_without_end_is_refused() {
-    struct Endless(Memfs);
-    impl Filesystem for Endless {
-        fn readdir(&self, dir: Node, cookie: u64, max: usize) -> Result<Vec<DirectoryEntry>, Errno> {
-            let attributes = self.0.getattr(dir)?;
-            let entry = |at| DirectoryEntry { name: format!("n{at}"), cookie: at, attributes };
-            Ok((cookie + 1..=cookie + max as u64).map(entry).collect())
-        }
-        fn info(&self) -> FilesystemInfo {
-            self.0.info()
-        }
-        fn lookup(&self, dir: Node, name: &str) -> Result<Attributes, Errno> {
-            self.0.lookup(dir, name)
-        }
-        fn forget(&self, node: Node, count: u64) {
-            self.0.forget(node, count);
-        }
-        fn getattr(&self, node: Node) -> Result<Attributes, Errno> {
-            self.0.getattr(node)
-        }
-        fn setattr(&self, _: Node, _: &AttributeChanges) -> Result<Attributes, Errno> {
-            Err(Errno::Rofs)
-        }
-        fn create(&self, _: Node, _: &str, _: Ownership) -> Result<Attributes, Errno> {
-            Err(Errno::Rofs)
-        }
-        fn mkdir(&self, _: Node, _: &str, _: Ownership) -> Result<Attributes, Errno> {
-            Err(Errno::Rofs)
-        }
-        fn symlink(&self, _: Node, _: &str, _: &str, _: Ownership) -> Result<Attributes, Errno> {
-            Err(Errno::Rofs)
-        }
-        fn make_node(&self, _: Node, _: &str, _: NodeKind, _: u64, _: Ownership) -> Result<Attributes, Errno> {
-            Err(Errno::Rofs)
-        }
-        fn link(&self, _: Node, _: Node, _: &str) -> Result<Attributes, Errno> {
-            Err(Errno::Rofs)
-        }
-        fn unlink(&self, _: Node, _: &str) -> Result<(), Errno> {
-            Err(Errno::Rofs)
-        }
-        fn rmdir(&self, _: Node, _: &str) -> Result<(), Errno> {
-            Err(Errno::Rofs)
-        }
-        fn rename(&self, _: Node, _: &str, _: Node, _: &str, _: RenameFlags) -> Result<(), Errno> {
-            Err(Errno::Rofs)
-        }
-        fn readlink(&self, _: Node) -> Result<String, Errno> {
-            Err(Errno::Inval)
-        }
-        fn open(&self, _: Node, _: OpenFlags) -> Result<Handle, Errno> {
-            Err(Errno::Isdir)
-        }
-        fn release(&self, _: Node, _: Handle) {}
-        fn read(&self, _: Node, _: Handle, _: u64, _: &mut [u8]) -> Result<usize, Errno> {
-            Err(Errno::Isdir)
-        }
-        fn write(&self, _: Node, _: Handle, _: u64, _: &[u8]) -> Result<usize, Errno> {
-            Err(Errno::Rofs)
-        }
-        fn fsync(&self, _: Node, _: Handle, _: bool) -> Result<(), Errno> {
-            Ok(())
-        }
-        fn statfs(&self) -> Result<FilesystemStatus, Errno> {
-            self.0.statfs()
-        }
-    }
-    let fs = Overlay::new(memfs(), vec![Arc::new(Endless(Memfs::new()))]).unwrap();
+    let fs = Overlay::new(memfs(), vec![Arc::new(Endless(Memfs::new(), true))]).unwrap();
     assert_eq!(fs.readdir(root(&fs), 0, 10), Err(Errno::Overflow));
     assert_eq!(fs.getattr(root(&fs)), Err(Errno::Overflow), "its subdirectories cannot be counted");
     assert_eq!(fs.lookup(root(&fs), "x"), Err(Errno::Noent));
