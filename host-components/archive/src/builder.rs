@@ -224,7 +224,8 @@ impl<'o> TreeBuilder<'o> {
         let node = index(self.tree.nodes.len())?;
         self.give_name(parent, name, node)?;
         self.tree.nodes.push(record);
-        self.limit("entries_max", self.tree.nodes.len() as u64, self.options.entries_max.saturating_add(1))?;
+        // Directories that are only implied count too; the root does not.
+        self.limit("entries_max", self.tree.nodes.len() as u64 - 1, self.options.entries_max)?;
         Ok(())
     }
 

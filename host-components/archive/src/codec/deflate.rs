@@ -102,8 +102,9 @@ impl Inflater {
     pub(crate) fn resume(source: Arc<dyn Source>, end: u64, framing: Framing, point: &Point) -> Self {
         let mut inflater = Self::new(source, point.input..end.max(point.input), framing);
         inflater.total = point.output;
+        // A first member there was, so what follows this one may be the end.
+        inflater.members = 1;
         if point.member {
-            inflater.members = 1;
             return inflater;
         }
         let state = BlockBoundaryState {

@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn values_may_have_anything_in_them() {
         let mut pax = Pax::default();
-        pax.read(b"31 SCHILY.xattr.user.a=x\ny=z\0\n\xff\n12 path=a=b\n\0\0").unwrap();
+        pax.read(b"32 SCHILY.xattr.user.a=x\ny=z\0\n\xff\n12 path=a=b\n\0\0").unwrap();
         assert_eq!(pax.xattrs, [(b"user.a".to_vec(), b"x\ny=z\0\n\xff".to_vec())]);
         assert_eq!(pax.path.as_deref(), Some(&b"a=b"[..]));
         pax.read(b"8 path=\n").unwrap();
