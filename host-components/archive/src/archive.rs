@@ -8,7 +8,7 @@ use eyot_backend::Errno;
 use crate::builder::TreeBuilder;
 use crate::codec::{Fault, Frame, ListLimits};
 use crate::data::{Data, ZipData};
-use crate::error::{ArchiveError, Warnings};
+use crate::error::{ArchiveError, Warnings, shortened};
 use crate::options::ArchiveOptions;
 use crate::pool::Pool;
 use crate::saved::{self, Saved};
@@ -58,7 +58,7 @@ pub enum Format {
 /// counted ([`warnings`](Self::warnings)).
 ///
 /// **Reading.** What is stored uncompressed goes from the source into the caller's buffer. What is compressed is decoded in blocks that are kept in a bounded cache, from the
-/// nearest access point: in gzip and deflate every 4 MiB of output, in Zstandard at each frame.
+/// nearest access point: in gzip and deflate every 2 MiB of output, in Zstandard at each frame.
 ///
 /// **Hostile archives.** Every number is checked, and every kind of memory has a limit in [`ArchiveOptions`]. Time is bounded by the archive's
 /// (decompressed) length.
@@ -273,6 +273,7 @@ fn scan_stream(
     let length = stream.finish(pool).map_err(|located| refusal(located, options))?;
     if furthest.end > length {
         let Furthest { offset, entry, .. } = furthest;
+        let entry = shortened(&String::from_utf8_lossy(&entry));
         return Err(ArchiveError::Truncated { what: "the data", offset, entry });
     }
     Ok(())

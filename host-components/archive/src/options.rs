@@ -33,7 +33,7 @@ impl Default for ArchiveOptions {
             window_bytes_max: 32 << 20,
             stream_bytes_max: 1 << 40,
             expansion_max: 2000,
-            access_point_bytes: 4 << 20,
+            access_point_bytes: 2 << 20,
             access_points_bytes_max: 64 << 20,
             refuse_upward_paths: false,
             hash_whole: false,
@@ -71,7 +71,7 @@ impl ArchiveOptions {
         stream_bytes_max: u64;
         /// How many times its size a compressed tar may grow by decompression, past the first GiB (2000; deflate cannot exceed 1032).
         expansion_max: u64;
-        /// How many decompressed bytes lie between two places where decompression can begin in gzip and deflate (4 MiB): the most that a read in the
+        /// How many decompressed bytes lie between two places where decompression can begin in gzip and deflate (2 MiB): the most that a read in the
         /// middle decompresses in vain. Each place takes 32 KiB of memory.
         access_point_bytes: u64;
         /// The most memory of those places for one archive, in bytes (64 MiB). When it is reached they are thinned out, and the distance doubles.

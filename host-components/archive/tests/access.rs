@@ -100,10 +100,7 @@ fn reads_anywhere_are_right_with_small_caches_and_one_decoder() {
 #[test]
 fn a_read_in_the_middle_decompresses_little() {
     let (tar, _) = image();
-    for (name, bytes, most) in [
-        ("gzip", gzip(&tar), 6 << 20),
-        ("frames", zstd_frames(&tar, 1 << 20), 3 << 20),
-    ] {
+    for (name, bytes, most) in [("gzip", gzip(&tar), 6 << 20), ("frames", zstd_frames(&tar, 1 << 20), 3 << 20)] {
         let source = Counting::new(bytes);
         let options = ArchiveOptions::new().cache_bytes(0);
         let fs = Archive::open(source.clone(), &options).unwrap();

@@ -148,6 +148,8 @@ struct Loose {
     links: bool,
     xattrs: bool,
     root: bool,
+    directory_times: bool,
+    special_bits: bool,
 }
 
 fn compare(what: &str, unpacked: &Path, seen: &BTreeMap<String, Seen>, loose: Loose) {
@@ -171,12 +173,15 @@ fn compare(what: &str, unpacked: &Path, seen: &BTreeMap<String, Seen>, loose: Lo
             continue;
         }
         if kind != NodeKind::Symlink {
-            assert_eq!(format!("{:o}", attributes.mode), format!("{:o}", metadata.mode() & 0o7777), "{at}");
+            let mask = if loose.special_bits { 0o777 } else { 0o7777 };
+            assert_eq!(format!("{:o}", attributes.mode & mask), format!("{:o}", metadata.mode() & mask), "{at}");
         }
         if !loose.owners && root() {
             assert_eq!((attributes.uid, attributes.gid), (metadata.uid(), metadata.gid()), "{at}");
         }
-        if !(loose.link_times && kind == NodeKind::Symlink) {
+        let timeless =
+            (loose.link_times && kind == NodeKind::Symlink) || (loose.directory_times && kind == NodeKind::Directory);
+        if !timeless {
             let time = Timestamp { seconds: metadata.mtime(), nanoseconds: metadata.mtime_nsec() as u32 };
             assert_eq!(attributes.modified, time, "{at}");
         }
@@ -287,8 +292,8 @@ fn bsdtar_makes_and_unpacks() {
         return;
     }
     let (plain, full) = (tree(Kit::Plain), tree(Kit::Full));
-    // Its xattrs are set only in some builds.
-    let loose = Loose { xattrs: true, ..Loose::default() };
+    // Its xattrs are set only in some builds. Its archives list files before the directories above them are complete, which spoils the times that tar sets.
+    let loose = Loose { xattrs: true, directory_times: true, ..Loose::default() };
     for format in ["ustar", "gnutar", "pax"] {
         let format = format!("--format={format}");
         tar_case(plain.path(), ("bsdtar", &[&format]), "bsdtar", loose);
@@ -332,13 +337,14 @@ fn zip_and_unzip() {
         ("zip64", &["-qryfz", "ARCHIVE", "."]),
         ("best", &["-qry9", "ARCHIVE", "."]),
         ("no extra fields", &["-qryX", "ARCHIVE", "."]),
-        ("streamed, with data descriptors", &["-qry", "-", ".", "-i", "*"]),
+        // Symlinks cannot be streamed.
+        ("streamed, with data descriptors", &["-qr", "-", ".", "-x", "link", "dir/dangling"]),
     ] {
         let work = tempfile::tempdir().unwrap();
         let archive = work.path().join("archive.zip");
         let name = archive.to_str().unwrap();
         if arguments.contains(&"-") {
-            let script = format!("zip -qry - . | cat > '{name}'");
+            let script = format!("zip {} | cat > '{name}'", arguments.join(" "));
             run(tree.path(), "sh", &["-c", &script]);
         } else {
             let all: Vec<_> = arguments.iter().map(|&it| if it == "ARCHIVE" { name } else { it }).collect();
@@ -349,9 +355,9 @@ fn zip_and_unzip() {
         run(&unpacked, "unzip", &["-qX", name]);
         let fs = mount(&archive);
         assert_eq!(fs.warnings(), Warnings::default(), "{what}");
-        // zip has no entry for the root; it keeps no owners without extra fields; unzip sets no times of symlinks.
+        // zip has no entry for the root; it keeps no owners without extra fields; unzip sets no times of symlinks, and clears set-user-id.
         let owners = arguments.iter().any(|it| it.ends_with('X'));
-        let loose = Loose { owners, link_times: true, root: true, ..Loose::default() };
+        let loose = Loose { owners, link_times: true, root: true, special_bits: true, ..Loose::default() };
         compare(&format!("zip, {what}"), &unpacked, &walk(&fs), loose);
     }
 }

@@ -128,7 +128,8 @@ fn thousands_of_flipped_bytes() {
             let mut flipped = bytes.clone();
             for _ in 0..=random.below(4) {
                 let at = random.below(flipped.len() as u64) as usize;
-                flipped[at] = if random.below(2) == 0 { random.next() as u8 } else { flipped[at] ^ (1 << random.below(8)) };
+                flipped[at] =
+                    if random.below(2) == 0 { random.next() as u8 } else { flipped[at] ^ (1 << random.below(8)) };
             }
             match open(flipped) {
                 Ok(fs) => {
@@ -311,7 +312,8 @@ fn many_and_deep_names_are_bounded() {
 
 #[test]
 fn links_that_go_in_circles_are_only_links() {
-    let tar = Tar::default().hardlink("a", "b").hardlink("b", "a").symlink("x", "y").symlink("y", "x").symlink("z", "z");
+    let tar =
+        Tar::default().hardlink("a", "b").hardlink("b", "a").symlink("x", "y").symlink("y", "x").symlink("z", "z");
     let fs = mount(tar.hardlink("w", "x").end());
     assert_eq!(paths(&fs), ["w", "x", "y", "z"]);
     assert_eq!(fs.warnings().bad_links, 2);

@@ -61,7 +61,8 @@ fn fitting(entries: Vec<Entry>) -> (Vec<Entry>, Model) {
         let path = entry.path.join("/");
         let above: Vec<_> = (1..entry.path.len()).map(|depth| entry.path[..depth].join("/")).collect();
         let blocked = above.iter().any(|dir| model.get(dir).is_some_and(|it| it.0 != NodeKind::Directory));
-        let full = model.range(format!("{path}/")..).next().is_some_and(|(below, _)| below.starts_with(&format!("{path}/")));
+        let full =
+            model.range(format!("{path}/")..).next().is_some_and(|(below, _)| below.starts_with(&format!("{path}/")));
         if blocked || (full && !matches!(entry.thing, Thing::Dir)) {
             continue;
         }
@@ -72,7 +73,9 @@ fn fitting(entries: Vec<Entry>) -> (Vec<Entry>, Model) {
             Thing::Fifo => (NodeKind::Fifo, Some(entry.mode), Vec::new()),
             Thing::Link(which) => {
                 let Some(target) = files.get(which % files.len().max(1)).cloned() else { continue };
-                let Some(found) = model.get(&target).filter(|it| it.0 == NodeKind::File && target != path) else { continue };
+                let Some(found) = model.get(&target).filter(|it| it.0 == NodeKind::File && target != path) else {
+                    continue;
+                };
                 let found = found.clone();
                 entry.thing = Thing::Symlink(target);
                 entry.mode = u32::MAX;

@@ -14,8 +14,7 @@ use eyot_backend::{
 /// The checks of the kit that need nothing to be made. All of them make something today; the count keeps this honest.
 #[test]
 fn it_conforms_where_the_kit_asks_no_writing() {
-    let applicable =
-        eyot_conformance::checks().iter().filter(|it| !it.needs.contains(Capabilities::WRITABLE)).count();
+    let applicable = eyot_conformance::checks().iter().filter(|it| !it.needs.contains(Capabilities::WRITABLE)).count();
     let ran = eyot_conformance::run(|| Arc::new(mount(Tar::default().end())));
     assert_eq!(ran, applicable);
 }
@@ -42,9 +41,8 @@ fn attributes_are_the_headers() {
 
 #[test]
 fn every_form_of_a_path_is_taken_from_the_root() {
-    let fs = mount(
-        Tar::default().dir("./").file("./a", b"1").file("/b", b"2").file("c//d/./e", b"3").dir(".//f/").end(),
-    );
+    let fs =
+        mount(Tar::default().dir("./").file("./a", b"1").file("/b", b"2").file("c//d/./e", b"3").dir(".//f/").end());
     assert_eq!(paths(&fs), ["a", "b", "c", "c/d", "c/d/e", "f"]);
     let implied = find(&fs, "c/d").unwrap();
     assert_eq!((implied.kind, implied.mode, implied.uid, implied.links), (NodeKind::Directory, 0o755, 0, 2));
@@ -97,10 +95,8 @@ fn hard_links_are_one_node() {
 
 #[test]
 fn a_hard_link_may_have_data_or_lie_about_it() {
-    let with = Tar::default()
-        .file("a", b"data")
-        .raw(Header::new("b", b'1', 600).link("a"), &[b'x'; 600])
-        .file("c", b"c");
+    let with =
+        Tar::default().file("a", b"data").raw(Header::new("b", b'1', 600).link("a"), &[b'x'; 600]).file("c", b"c");
     let without = Tar::default().file("a", b"data").raw(Header::new("b", b'1', 600).link("a"), b"").file("c", b"c");
     for tar in [with, without] {
         let fs = mount(tar.end());
@@ -197,13 +193,15 @@ fn special_files_keep_kind_and_device() {
         header
     };
     let fs = mount(
-        Tar::default().raw(device("c", b'3'), b"").raw(device("b", b'4'), b"").raw(Header::new("p", b'6', 0), b"").end(),
+        Tar::default()
+            .raw(device("c", b'3'), b"")
+            .raw(device("b", b'4'), b"")
+            .raw(Header::new("p", b'6', 0), b"")
+            .end(),
     );
-    for (name, kind, number) in [
-        ("c", NodeKind::CharacterDevice, 0x10_0801),
-        ("b", NodeKind::BlockDevice, 0x10_0801),
-        ("p", NodeKind::Fifo, 0),
-    ] {
+    for (name, kind, number) in
+        [("c", NodeKind::CharacterDevice, 0x10_0801), ("b", NodeKind::BlockDevice, 0x10_0801), ("p", NodeKind::Fifo, 0)]
+    {
         let found = find(&fs, name).unwrap();
         assert_eq!((found.kind, found.device, found.size), (kind, number, 0));
         assert_eq!(fs.open(found.node, OpenFlags::READ), Err(Errno::Nxio));

@@ -2,9 +2,9 @@
 
 use super::header::{BLOCK_BYTES, Header};
 use super::pax::Pax;
-use super::sparse::{self, Map};
+use super::sparse;
 use crate::builder::{Body, NAME_BYTES_MAX, NewEntry, TreeBuilder, XATTR_BYTES_MAX};
-use crate::error::{ArchiveError, shortened};
+use crate::error::ArchiveError;
 use crate::source::{Source, read_full};
 use crate::tree::{Extra, Kind};
 
@@ -74,7 +74,7 @@ impl Input for PlainInput<'_> {
 pub(crate) struct Furthest {
     pub end: u64,
     pub offset: u64,
-    pub entry: String,
+    pub entry: Vec<u8>,
 }
 
 /// What headers before an entry say of it.
@@ -140,16 +140,14 @@ impl Scan<'_, '_, '_> {
             return Err(damaged("the header's checksum is wrong", at));
         }
         self.builder.count_entry(at)?;
-        let path = header.path();
         let result = match header.kind() {
             b'x' | b'X' | b'g' | b'L' | b'K' => self.extension(&header, at),
             _ => {
                 let before = std::mem::take(&mut self.before);
-                let path = before.long_name.clone().unwrap_or(path.clone());
-                self.file(&header, at, before, path)
+                self.file(&header, at, before)
             }
         };
-        result.map(Some).map_err(|error| error.in_entry(&String::from_utf8_lossy(&path)))
+        result.map(Some).map_err(|error| error.in_entry(&String::from_utf8_lossy(&header.path())))
     }
 
     /// Where the header after `size` bytes of data is. The data must be there.
@@ -159,8 +157,9 @@ impl Scan<'_, '_, '_> {
             return Err(ArchiveError::Truncated { what: "the data", offset: data, entry: String::new() });
         }
         if end > self.furthest.end && size > 0 {
-            let entry = shortened(&String::from_utf8_lossy(name));
-            self.furthest = Furthest { end, offset: data, entry };
+            (self.furthest.end, self.furthest.offset) = (end, data);
+            self.furthest.entry.clear();
+            self.furthest.entry.extend_from_slice(name);
         }
         end.checked_next_multiple_of(BLOCK_BYTES as u64).ok_or_else(|| damaged("a size beyond 2^64", data))
     }
@@ -206,63 +205,71 @@ impl Scan<'_, '_, '_> {
     }
 
     /// A header that stands for a file of some kind.
-    fn file(&mut self, header: &Header<'_>, at: u64, before: Before, path: Vec<u8>) -> Result<u64, ArchiveError> {
-        let pax = before.pax.unwrap_or_else(|| self.global.clone());
-        let path = pax.path.clone().unwrap_or(path);
-        let stored = match pax.size.or_else(|| header.size()) {
-            Some(size) => size,
-            None => return Err(damaged("the header's size is no number", at)),
-        };
+    fn file(&mut self, header: &Header<'_>, at: u64, before: Before) -> Result<u64, ArchiveError> {
+        let mut pax = before.pax.unwrap_or_else(|| self.global.clone());
+        let path = pax.path.take().or(before.long_name).unwrap_or_else(|| header.path());
+        let link = pax.link.take().or(before.long_link);
+        let stored = pax.size.or_else(|| header.size()).ok_or_else(|| damaged("the header's size is no number", at));
+        let next = stored.and_then(|stored| self.node(header, at, &pax, (&path, link), stored));
+        next.map_err(|error| error.in_entry(&String::from_utf8_lossy(&path)))
+    }
+
+    /// Adds the node or the link of a header whose path is known; `stored` is the size of its data. Answers where the next header is.
+    fn node(
+        &mut self,
+        header: &Header<'_>,
+        at: u64,
+        pax: &Pax,
+        (path, link): (&[u8], Option<Vec<u8>>),
+        stored: u64,
+    ) -> Result<u64, ArchiveError> {
         let data = at + BLOCK_BYTES as u64;
-        let link = || pax.link.clone().or(before.long_link.clone()).unwrap_or_else(|| header.link().to_vec());
-        let mut extra = self.extra(header, &pax);
-        let (kind, body, next) = match header.kind() {
+        let target = link.as_deref().unwrap_or_else(|| header.link());
+        match header.kind() {
             b'1' => {
                 let stored = if self.is_header(data)? { 0 } else { stored };
-                let next = self.next(data, stored, &path)?;
-                self.builder.link(&path, &link(), at)?;
+                let next = self.next(data, stored, path)?;
+                self.builder.link(path, target, at)?;
                 return Ok(next);
             }
             b'V' | b'M' | b'N' => {
                 self.builder.warnings.no_files += 1;
-                return self.next(data, stored, &path);
+                return self.next(data, stored, path);
             }
-            b'S' => {
-                let map = sparse::gnu(self.input, header.gnu_sparse(), data, stored)?;
-                let next = self.next(map.data_start, stored, &path)?;
-                (Kind::File, sparse_body(map, &mut extra), next)
-            }
-            b'2' => (Kind::Symlink, OwnedBody::Target(link()), self.next(data, stored, &path)?),
-            kind @ (b'3' | b'4') => {
-                let device = match pax.device {
-                    (Some(major), Some(minor)) => super::header::make_device(major, minor),
-                    _ => header.device(),
-                };
-                let kind = if kind == b'3' { Kind::CharacterDevice } else { Kind::BlockDevice };
-                (kind, OwnedBody::Device(device), self.next(data, stored, &path)?)
-            }
-            b'5' | b'D' => (Kind::Directory, OwnedBody::Nothing, self.next(data, stored, &path)?),
-            b'6' => (Kind::Fifo, OwnedBody::Nothing, self.next(data, stored, &path)?),
+            _ => {}
+        }
+        let map = match header.kind() {
+            b'S' => Some(sparse::gnu(self.input, header.gnu_sparse(), data, stored)?),
+            _ => None,
+        };
+        let next = self.next(map.as_ref().map_or(data, |map| map.data_start), stored, path)?;
+        let mut extra = self.extra(header, pax);
+        let (kind, body) = match header.kind() {
+            b'2' => (Kind::Symlink, Body::Target(target)),
+            b'3' => (Kind::CharacterDevice, Body::Device(device(header, pax))),
+            b'4' => (Kind::BlockDevice, Body::Device(device(header, pax))),
+            b'5' | b'D' => (Kind::Directory, Body::Nothing),
+            b'6' => (Kind::Fifo, Body::Nothing),
             // Before POSIX a directory was a file with a slash at its end.
-            b'0' | 0 if path.ends_with(b"/") => (Kind::Directory, OwnedBody::Nothing, self.next(data, stored, &path)?),
+            b'0' | 0 if path.ends_with(b"/") => (Kind::Directory, Body::Nothing),
             // Kinds that are not known are files, as POSIX has it.
-            _ => {
-                let next = self.next(data, stored, &path)?;
-                match sparse::pax(self.input, &pax, data, stored)? {
-                    Some(map) => (Kind::File, sparse_body(map, &mut extra), next),
-                    None => (Kind::File, OwnedBody::Data { start: data, length: stored }, next),
+            _ => match map.map_or_else(|| sparse::pax(self.input, pax, data, stored), |map| Ok(Some(map)))? {
+                Some(map) => {
+                    extra.segments = Some(map.segments);
+                    (Kind::File, Body::Data { start: map.data_start, length: map.size, packed: None })
                 }
-            }
+                None => (Kind::File, Body::Data { start: data, length: stored, packed: None }),
+            },
         };
         let id = |id: Option<u64>| id.map_or(0, |id| u32::try_from(id).unwrap_or(NOBODY));
         self.builder.add(NewEntry {
-            path: &path,
+            path,
             kind,
             mode: header.mode(),
             uid: id(pax.uid.or_else(|| header.uid())),
             gid: id(pax.gid.or_else(|| header.gid())),
             modified: pax.modified.unwrap_or_else(|| header.modified()),
-            body: body.borrowed(),
+            body,
             extra,
             offset: at,
         })?;
@@ -303,26 +310,9 @@ impl Scan<'_, '_, '_> {
     }
 }
 
-/// A body with what it needs.
-enum OwnedBody {
-    Nothing,
-    Data { start: u64, length: u64 },
-    Target(Vec<u8>),
-    Device(u64),
-}
-
-impl OwnedBody {
-    fn borrowed(&self) -> Body<'_> {
-        match self {
-            OwnedBody::Nothing => Body::Nothing,
-            OwnedBody::Data { start, length } => Body::Data { start: *start, length: *length, packed: None },
-            OwnedBody::Target(target) => Body::Target(target),
-            OwnedBody::Device(device) => Body::Device(*device),
-        }
+fn device(header: &Header<'_>, pax: &Pax) -> u64 {
+    match pax.device {
+        (Some(major), Some(minor)) => super::header::make_device(major, minor),
+        _ => header.device(),
     }
-}
-
-fn sparse_body(map: Map, extra: &mut Extra) -> OwnedBody {
-    extra.segments = Some(map.segments);
-    OwnedBody::Data { start: map.data_start, length: map.size }
 }
