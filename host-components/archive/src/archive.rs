@@ -103,7 +103,9 @@ struct StreamInput<'a> {
 
 impl tar::Input for StreamInput<'_> {
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
-        self.stream.read(self.pool, offset, buffer).map_err(|located| refusal(located, self.options))
+        self.stream
+            .read(self.pool, offset, buffer)
+            .map_err(|located| refusal(located, self.stream.source_bytes(), self.options))
     }
 
     fn length(&self) -> Option<u64> {
@@ -140,7 +142,7 @@ impl Archive {
                     output_max: output_max(source.len(), options),
                 };
                 let stream = Stream::zstd(0, Arc::clone(&source), 0..source.len(), None, limits);
-                let stream = stream.map_err(|located| refusal(located, options))?;
+                let stream = stream.map_err(|located| refusal(located, source.len(), options))?;
                 let limit = ArchiveError::Limit {
                     limit: "index_bytes_max",
                     max: options.index_bytes_max,
@@ -161,9 +163,9 @@ impl Archive {
                 }
             }
         };
-        let (tree, warnings) = builder.finish()?;
+        let (tree, warnings) = builder.finish();
         let data = match (format, data) {
-            (Format::Zip, _) => Data::Zip(ZipData::new(Arc::clone(&source), tree.packed.len())),
+            (Format::Zip, _) => Data::Zip(ZipData::new(Arc::clone(&source), tree.packed.len(), options.expansion_max)),
             (_, data) => data,
         };
         Ok(Self { source, format, tree, warnings, data, pool, spilled_frames, hash_whole: options.hash_whole })
@@ -185,7 +187,7 @@ impl Archive {
         let mut spilled_frames = Vec::new();
         let data = match format {
             Format::Tar => Data::Plain(Arc::clone(&source)),
-            Format::Zip => Data::Zip(ZipData::new(Arc::clone(&source), tree.packed.len())),
+            Format::Zip => Data::Zip(ZipData::new(Arc::clone(&source), tree.packed.len(), options.expansion_max)),
             Format::TarGzip => {
                 let stream = Stream::gzip(Arc::clone(&source), output_max(source.len(), options));
                 stream.restore(&pool, points, spacing, length);
@@ -259,7 +261,12 @@ fn recognise(source: &Arc<dyn Source>) -> Result<Format, ArchiveError> {
 
 /// How much a compressed tar of this length may become.
 pub(crate) fn output_max(length: u64, options: &ArchiveOptions) -> u64 {
-    length.saturating_mul(options.expansion_max).max(EXPANSION_FREE_BYTES).min(options.stream_bytes_max)
+    expanded(length, options.expansion_max).min(options.stream_bytes_max)
+}
+
+/// How much something compressed of this length may become.
+pub(crate) fn expanded(length: u64, expansion_max: u64) -> u64 {
+    length.saturating_mul(expansion_max).max(EXPANSION_FREE_BYTES)
 }
 
 fn scan_stream(
@@ -270,7 +277,7 @@ fn scan_stream(
     compression: &'static str,
 ) -> Result<(), ArchiveError> {
     let furthest = scan_tar(&mut StreamInput { stream, pool, options }, builder, compression)?;
-    let length = stream.finish(pool).map_err(|located| refusal(located, options))?;
+    let length = stream.finish(pool).map_err(|located| refusal(located, stream.source_bytes(), options))?;
     if furthest.end > length {
         let Furthest { offset, entry, .. } = furthest;
         let entry = shortened(&String::from_utf8_lossy(&entry));
@@ -297,10 +304,15 @@ fn spilled(stream: &Stream, pool: &Pool, options: &ArchiveOptions) -> Result<Opt
     if stream.longest_stretch() <= pool.spacing.saturating_mul(STRETCHES_MAX) {
         return Ok(None);
     }
+    if !spill.is_empty() {
+        // What is in it would be taken for part of the tar.
+        return Err(ArchiveError::Spill { offset: 0, errno: Errno::Exist });
+    }
     let mut buffer = vec![0; 1 << 20];
     let mut at = 0u64;
     loop {
-        let count = stream.read(pool, at, &mut buffer).map_err(|located| refusal(located, options))?;
+        let count =
+            stream.read(pool, at, &mut buffer).map_err(|located| refusal(located, stream.source_bytes(), options))?;
         let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
         spill.write_at(at, bytes).map_err(|errno| ArchiveError::Spill { offset: at, errno })?;
         at = at.saturating_add(count as u64);
@@ -310,7 +322,7 @@ fn spilled(stream: &Stream, pool: &Pool, options: &ArchiveOptions) -> Result<Opt
 }
 
 /// What a fault means for the archive as a whole.
-fn refusal(located: Located, options: &ArchiveOptions) -> ArchiveError {
+fn refusal(located: Located, source_bytes: u64, options: &ArchiveOptions) -> ArchiveError {
     let Located { fault, offset } = located;
     let entry = String::new();
     match fault {
@@ -322,8 +334,8 @@ fn refusal(located: Located, options: &ArchiveOptions) -> ArchiveError {
             ArchiveError::Limit { limit: "window_bytes_max", max: options.window_bytes_max, offset, entry }
         }
         Fault::TooLarge => {
-            // Whichever of the two was the smaller.
-            let (limit, max) = match options.stream_bytes_max <= EXPANSION_FREE_BYTES {
+            // Whichever of the two is the smaller.
+            let (limit, max) = match options.stream_bytes_max <= expanded(source_bytes, options.expansion_max) {
                 true => ("stream_bytes_max", options.stream_bytes_max),
                 false => ("expansion_max", options.expansion_max),
             };

@@ -6,6 +6,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::error::{ArchiveError, Warnings, shortened};
 use crate::options::ArchiveOptions;
+use crate::order::in_order;
 use crate::tree::{EntryRecord, Extra, Kind, NONE, NodeRecord, Packed, Time, Tree};
 
 /// The longest path and the longest target of a symlink, in bytes (`PATH_MAX` less its NUL).
@@ -15,7 +16,7 @@ pub(crate) const NAME_BYTES_MAX: usize = 255;
 /// The longest value of an extended attribute, in bytes (Linux's `XATTR_SIZE_MAX`).
 pub(crate) const XATTR_BYTES_MAX: usize = 64 * 1024;
 /// The root's index.
-const ROOT: u32 = 0;
+pub(crate) const ROOT: u32 = 0;
 
 /// An entry of the archive that makes a node.
 pub(crate) struct NewEntry<'a> {
@@ -39,9 +40,10 @@ pub(crate) enum Body<'a> {
     Device(u64),
 }
 
-struct Child {
-    parent: u32,
-    record: EntryRecord,
+/// An entry, and the directory that it is in.
+pub(crate) struct Child {
+    pub parent: u32,
+    pub record: EntryRecord,
 }
 
 /// Why an entry does not show.
@@ -335,72 +337,9 @@ impl<'o> TreeBuilder<'o> {
         Ok(start)
     }
 
-    /// Brings everything into its final order: directories before what is in them, entries sorted.
-    pub(crate) fn finish(self) -> Result<(Tree, Warnings), ArchiveError> {
-        let mut children: Vec<Child> = self.children.into_iter().collect();
-        let tree = self.tree;
-        children.sort_unstable_by(|a, b| {
-            a.parent.cmp(&b.parent).then_with(|| tree.name(&a.record).cmp(tree.name(&b.record)))
-        });
-        let mut order = Order {
-            old: &tree,
-            children,
-            numbers: vec![NONE; tree.nodes.len()],
-            nodes: Vec::with_capacity(tree.nodes.len()),
-            entries: Vec::new(),
-        };
-        order.visit_all();
-        let (nodes, entries) = (order.nodes, order.entries);
-        let mut done = Tree { nodes, entries, ..tree };
-        done.nodes.shrink_to_fit();
-        done.strings.shrink_to_fit();
-        Ok((done, self.warnings))
-    }
-}
-
-/// Numbers the nodes anew.
-struct Order<'t> {
-    old: &'t Tree,
-    children: Vec<Child>,
-    /// Old number to new.
-    numbers: Vec<u32>,
-    nodes: Vec<NodeRecord>,
-    entries: Vec<EntryRecord>,
-}
-
-impl Order<'_> {
-    fn visit_all(&mut self) {
-        let mut dirs = std::collections::VecDeque::new();
-        dirs.push_back((self.take(ROOT), ROOT));
-        while let Some((dir, old)) = dirs.pop_front() {
-            let start = self.entries.len();
-            let first = self.children.partition_point(|child| child.parent < old);
-            let count = self.children.get(first..).unwrap_or_default().partition_point(|child| child.parent == old);
-            let mut subdirectories = 0;
-            for at in first..first + count {
-                let Some(mut record) = self.children.get(at).map(|child| child.record) else { continue };
-                let old = record.node;
-                let known = self.numbers.get(old as usize).copied().filter(|&number| number != NONE);
-                record.node = known.unwrap_or_else(|| self.take(old));
-                if self.old.nodes.get(old as usize).is_some_and(|node| node.kind == Kind::Directory) {
-                    subdirectories += 1;
-                    dirs.push_back((record.node, old));
-                }
-                self.entries.push(record);
-            }
-            if let Some(node) = self.nodes.get_mut(dir as usize) {
-                (node.start, node.length, node.links) = (start as u64, count as u64, 2 + subdirectories);
-            }
-        }
-    }
-
-    fn take(&mut self, old: u32) -> u32 {
-        let number = self.nodes.len() as u32;
-        if let (Some(slot), Some(node)) = (self.numbers.get_mut(old as usize), self.old.nodes.get(old as usize)) {
-            *slot = number;
-            self.nodes.push(*node);
-        }
-        number
+    /// The index in its final order.
+    pub(crate) fn finish(self) -> (Tree, Warnings) {
+        (in_order(self.tree, self.children.into_iter().collect()), self.warnings)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use eyot_backend::{Content, Errno};
 use parking_lot::Mutex;
 
-use crate::archive::{Archive, errno};
+use crate::archive::{Archive, errno, expanded};
 use crate::codec::ListLimits;
 use crate::pool::Pool;
 use crate::source::{SharedBytes, Source, read_full};
@@ -35,13 +35,14 @@ pub(crate) struct ZipData {
     source: Arc<dyn Source>,
     /// Where the data of each file begins, once that was read from its local header; 0 before.
     starts: Vec<AtomicU64>,
+    expansion_max: u64,
     streams: Mutex<HashMap<u32, Arc<Stream>>>,
 }
 
 impl ZipData {
-    pub(crate) fn new(source: Arc<dyn Source>, files: usize) -> Self {
+    pub(crate) fn new(source: Arc<dyn Source>, files: usize, expansion_max: u64) -> Self {
         let starts = (0..files).map(|_| AtomicU64::new(0)).collect();
-        Self { source, starts, streams: Mutex::default() }
+        Self { source, starts, expansion_max, streams: Mutex::default() }
     }
 
     /// Whether a file can be read, and where its data begins.
@@ -52,6 +53,8 @@ impl ZipData {
         let plausible = match packed.method {
             STORED => packed.length == node.length,
             DEFLATED => node.length <= packed.length.saturating_mul(DEFLATE_EXPANSION_MAX),
+            // What is beyond is a bomb: deflate has its own limit.
+            ZSTD | ZSTD_OLD if node.length > expanded(packed.length, self.expansion_max) => return Err(Errno::Fbig),
             ZSTD | ZSTD_OLD => true,
             _ => return Err(Errno::Notsup),
         };

@@ -16,6 +16,7 @@ mod data;
 mod error;
 mod filesystem;
 mod options;
+mod order;
 mod pool;
 mod saved;
 mod source;

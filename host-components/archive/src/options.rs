@@ -69,7 +69,7 @@ impl ArchiveOptions {
         window_bytes_max: u64;
         /// The most bytes that a compressed tar may have when decompressed (1 TiB). A longer one is refused.
         stream_bytes_max: u64;
-        /// How many times its size a compressed tar may grow by decompression, past the first GiB (2000; deflate cannot exceed 1032).
+        /// How many times its size a compressed tar, or a file of a zip, may grow by decompression, past the first GiB (2000; deflate cannot exceed 1032).
         expansion_max: u64;
         /// How many decompressed bytes lie between two places where decompression can begin in gzip and deflate (2 MiB): the most that a read in the
         /// middle decompresses in vain. Each place takes 32 KiB of memory.
@@ -83,7 +83,7 @@ impl ArchiveOptions {
     }
 
     /// Where the contents of a compressed tar go that offers no access points: Zstandard with large frames, which is what `tar --zstd` makes. It is decompressed once,
-    /// when it is mounted, into the spill, and read from there. Without a spill it is decompressed again from the frame's start whenever a read goes
+    /// when it is mounted, into the spill, which must be empty, and read from there. Without a spill it is decompressed again from the frame's start whenever a read goes
     /// back to where no decoder is.
     #[must_use]
     pub fn spill(mut self, spill: Arc<dyn Spill>) -> Self {

@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
-use crate::codec::{Decoder, Fault, Notes};
+use crate::codec::{Decoder, Fault, Inflater, Notes};
 use crate::options::ArchiveOptions;
 use crate::stream::{Located, Stream};
 
@@ -17,6 +17,9 @@ use crate::stream::{Located, Stream};
 pub(crate) const BLOCK_BYTES: u64 = 128 * 1024;
 /// A decoder this near is used even when an access point is nearer.
 const NEAR_BYTES: u64 = 2 * BLOCK_BYTES;
+
+/// How many decoders of deflate are kept for later.
+const SPARE_MAX: usize = 4;
 
 /// A decompressed block.
 pub(crate) type Block = Arc<Vec<u8>>;
@@ -50,6 +53,9 @@ struct Decoders {
     idle: Vec<Cursor>,
     /// How many there are, used or not.
     live: usize,
+    /// Those of deflate that are done, to be used again: a zip of small files needs one for each.
+    #[expect(clippy::vec_box, reason = "they move in and out of boxes")]
+    spare: Vec<Box<Inflater>>,
 }
 
 /// A decoder and where in which stream it is.
@@ -125,11 +131,25 @@ impl Pool {
         self.points_bytes.load(Ordering::Relaxed)
     }
 
+    /// A decoder of deflate, to be begun anew.
+    pub(crate) fn spare_inflater(&self) -> Box<Inflater> {
+        let spare = self.decoders.lock().spare.pop();
+        spare.unwrap_or_else(|| Box::new(Inflater::idle()))
+    }
+
+    fn keep_spare(&self, cursor: Cursor) {
+        let Decoder::Deflate(inflater) = cursor.decoder else { return };
+        let mut decoders = self.decoders.lock();
+        if decoders.spare.len() < SPARE_MAX {
+            decoders.spare.push(inflater);
+        }
+    }
+
     /// A decoder of `stream` at `target` or before it.
     pub(crate) fn acquire(&self, stream: &Stream, target: u64) -> Result<Lease<'_>, Located> {
         let point = stream.point_before(target);
         let mut decoders = self.decoders.lock();
-        // Dropped after the lock: it may be some MiB.
+        // Let go after the lock: it may be some MiB.
         let mut evicted = None;
         loop {
             let fit =
@@ -151,7 +171,9 @@ impl Pool {
             self.freed.wait(&mut decoders);
         }
         drop(decoders);
-        drop(evicted);
+        if let Some(evicted) = evicted {
+            self.keep_spare(evicted);
+        }
         let mut lease = Lease { pool: self, cursor: None };
         lease.cursor = Some(stream.begin(self, target)?);
         Ok(lease)
@@ -193,7 +215,9 @@ impl Lease<'_> {
 
     /// It is of no use any more.
     pub(crate) fn discard(&mut self) {
-        self.cursor = None;
+        if let Some(cursor) = self.cursor.take() {
+            self.pool.keep_spare(cursor);
+        }
     }
 }
 

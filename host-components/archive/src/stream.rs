@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
-use crate::codec::{self, Decoder, Fault, Frame, Frames, Framing, Inflater, ListLimits, Notes, Point, ZstdDecoder};
+use crate::codec::{self, Decoder, Fault, Frame, Frames, Framing, ListLimits, Notes, Point, ZstdDecoder};
 use crate::pool::{BLOCK_BYTES, Block, Cursor, Lease, Pool};
 use crate::source::Source;
 
@@ -92,6 +92,11 @@ impl Stream {
         }
     }
 
+    /// How long the input is.
+    pub(crate) fn source_bytes(&self) -> u64 {
+        self.range.end.saturating_sub(self.range.start)
+    }
+
     /// How long the output is, when that is known.
     pub(crate) fn length(&self) -> Option<u64> {
         Some(self.length.load(Ordering::Acquire)).filter(|&length| length != UNKNOWN)
@@ -145,11 +150,18 @@ impl Stream {
         let source = Arc::clone(&self.source);
         let (decoder, position) = match &self.codec {
             Codec::Deflate(framing) => {
-                let (inflater, position) = match self.nearest(target) {
-                    Some(point) => (Inflater::resume(source, self.range.end, *framing, &point), point.output),
-                    None => (Inflater::new(source, self.range.clone(), *framing), 0),
+                let mut inflater = pool.spare_inflater();
+                let position = match self.nearest(target) {
+                    Some(point) => {
+                        inflater.resume(source, self.range.end, *framing, &point);
+                        point.output
+                    }
+                    None => {
+                        inflater.begin(source, self.range.clone(), *framing);
+                        0
+                    }
                 };
-                (Decoder::Deflate(Box::new(inflater)), position)
+                (Decoder::Deflate(inflater), position)
             }
             Codec::Zstd(frames) => {
                 let begun = ZstdDecoder::new(source, Arc::clone(frames), target, pool.window_bytes_max);

@@ -156,7 +156,7 @@ impl Tree {
 
     pub(crate) fn name(&self, entry: &EntryRecord) -> &str {
         let start = entry.name_start as usize;
-        self.strings.get(start..start + usize::from(entry.name_length)).unwrap_or_default()
+        self.strings.get(start..start.saturating_add(entry.name_length.into())).unwrap_or_default()
     }
 
     /// The target of a symlink, when it is in the strings.

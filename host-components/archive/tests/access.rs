@@ -308,3 +308,50 @@ fn a_hostile_index_is_no_worse_than_a_hostile_archive() {
     }
     assert!(accepted > 100, "only {accepted}: the test tests little");
 }
+
+/// A source that fails after it was opened.
+struct Failing {
+    inner: MemorySource,
+    after: AtomicU64,
+}
+
+impl Source for Failing {
+    fn len(&self) -> u64 {
+        self.inner.len()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+        match self.after.load(Ordering::Relaxed) {
+            0 => Err(Errno::Nxio),
+            // Shorter than it says.
+            1 => Ok(0),
+            _ => self.inner.read_at(offset, buffer),
+        }
+    }
+}
+
+#[test]
+fn a_source_that_fails_or_shrinks_is_an_error_and_nothing_worse() {
+    let (tar, _) = image();
+    for bytes in [tar.clone(), gzip(&tar), zstd(&tar)] {
+        let source = Arc::new(Failing { inner: MemorySource::new(bytes), after: 2.into() });
+        let fs = Archive::open(source.clone(), &ArchiveOptions::new().cache_bytes(0)).unwrap();
+        let node = find(&fs, "d/large").unwrap().node;
+        for (state, errno) in [(0, Errno::Nxio), (1, Errno::Io)] {
+            source.after.store(state, Ordering::Relaxed);
+            assert_eq!(fs.read(node, 0, 5 << 20, &mut [0; 1000]), Err(errno));
+            assert!(Archive::open(source.clone(), &ArchiveOptions::new()).is_err());
+        }
+        source.after.store(2, Ordering::Relaxed);
+        assert_eq!(fs.read(node, 0, 5 << 20, &mut [0; 1000]), Ok(1000), "what failed is not remembered");
+    }
+}
+
+#[test]
+fn a_spill_with_something_in_it_is_refused() {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(1).unwrap();
+    let options = ArchiveOptions::new().spill(Arc::new(FileSource::new(file).unwrap())).access_point_bytes(1 << 20);
+    let error = open_with(zstd(&image().0), &options).unwrap_err();
+    assert_eq!(error, ArchiveError::Spill { offset: 0, errno: Errno::Exist });
+}

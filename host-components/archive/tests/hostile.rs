@@ -378,3 +378,60 @@ fn entries_of_a_zip_that_overlap_or_lie() {
     changed[end + 8] += 1;
     assert!(open(changed).is_err());
 }
+
+/// Hundreds of thousands of blocks and frames with nothing in them take no read each.
+#[test]
+fn nothing_in_very_many_pieces_is_quickly_passed() {
+    let start = Instant::now();
+    let empty_block = [0, 0, 0];
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58];
+    for _ in 0..2_000_000 {
+        frame.extend(empty_block);
+    }
+    frame.extend([1, 0, 0]);
+    frame.extend([0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x00, 1, 0, 0].repeat(500_000));
+    frame.extend([0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0].repeat(500_000));
+    frame.extend(zstd(&small_tar()));
+    let fs = mount(frame);
+    exercise(&fs);
+    // Members of gzip likewise.
+    let mut members = gzip(b"").repeat(200_000);
+    members.extend(gzip(&small_tar()));
+    exercise(&mount(members));
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_zip_that_expands_too_much_is_refused_when_a_file_is_opened() {
+    let packed = zstd::bulk::compress(&[0; 100_000], 3).unwrap();
+    let claim: u32 = u32::MAX - 1;
+    let mut bytes = Vec::new();
+    let names: &[u8] = b"bomb";
+    let common = |bytes: &mut Vec<u8>| {
+        bytes.extend([63, 0, 0, 0, 93, 0, 0, 0, 0, 0]);
+        bytes.extend(0u32.to_le_bytes());
+        bytes.extend((packed.len() as u32).to_le_bytes());
+        bytes.extend(claim.to_le_bytes());
+        bytes.extend((names.len() as u16).to_le_bytes());
+        bytes.extend([0, 0]);
+    };
+    bytes.extend(b"PK\x03\x04");
+    common(&mut bytes);
+    bytes.extend(names);
+    bytes.extend(&packed);
+    let directory = bytes.len() as u32;
+    bytes.extend(b"PK\x01\x02\x3f\x03");
+    common(&mut bytes);
+    bytes.extend([0; 14]);
+    bytes.extend(names);
+    let size = bytes.len() as u32 - directory;
+    bytes.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0");
+    bytes.extend(size.to_le_bytes());
+    bytes.extend(directory.to_le_bytes());
+    bytes.extend([0, 0]);
+    let fs = mount(bytes);
+    let bomb = find(&fs, "bomb").unwrap();
+    assert_eq!(bomb.size, u64::from(claim));
+    assert_eq!(fs.open(bomb.node, OpenFlags::READ), Err(Errno::Fbig));
+    assert_eq!(fs.read(bomb.node, 0, 1 << 30, &mut [0; 10]), Err(Errno::Fbig));
+}

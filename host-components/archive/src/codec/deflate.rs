@@ -81,46 +81,60 @@ pub(crate) struct Inflater {
 }
 
 impl Inflater {
-    /// Begins at the start of `range`.
-    pub(crate) fn new(source: Arc<dyn Source>, range: Range<u64>, framing: Framing) -> Self {
+    /// A decoder that has nothing to decode yet.
+    pub(crate) fn idle() -> Self {
+        let nothing = Arc::new(crate::source::MemorySource::new([]));
         Self {
-            input: Input::new(source, range),
+            input: Input::new(nothing, 0..0),
             state: Box::default(),
             ring: vec![0; RING_BYTES].into(),
             ring_at: 0,
             pending: 0,
             total: 0,
-            framing,
-            phase: if framing == Framing::Gzip { Phase::Header } else { Phase::Body },
-            check: Some(crc32fast::Hasher::new()),
+            framing: Framing::Gzip,
+            phase: Phase::End,
+            check: None,
             member_bytes: 0,
             members: 0,
         }
     }
 
+    /// Begins at the start of `range`.
+    pub(crate) fn begin(&mut self, source: Arc<dyn Source>, range: Range<u64>, framing: Framing) {
+        self.input.replace(source, range);
+        *self.state = DecompressorOxide::new();
+        // What a stream refers to before its start must not be what another one left there.
+        let before = self.ring.len().saturating_sub(WINDOW_BYTES);
+        self.ring.get_mut(before..).unwrap_or_default().fill(0);
+        (self.ring_at, self.pending, self.total) = (0, 0, 0);
+        (self.member_bytes, self.members) = (0, 0);
+        self.framing = framing;
+        self.phase = if framing == Framing::Gzip { Phase::Header } else { Phase::Body };
+        self.check = Some(crc32fast::Hasher::new());
+    }
+
     /// Begins at a point of a stream that ends at `end`.
-    pub(crate) fn resume(source: Arc<dyn Source>, end: u64, framing: Framing, point: &Point) -> Self {
-        let mut inflater = Self::new(source, point.input..end.max(point.input), framing);
-        inflater.total = point.output;
+    pub(crate) fn resume(&mut self, source: Arc<dyn Source>, end: u64, framing: Framing, point: &Point) {
+        self.begin(source, point.input..end.max(point.input), framing);
+        self.total = point.output;
         // A first member there was, so what follows this one may be the end.
-        inflater.members = 1;
+        self.members = 1;
         if point.member {
-            return inflater;
+            return;
         }
         let state = BlockBoundaryState {
             num_bits: point.bits.min(7),
             bit_buf: point.bit_buffer,
             ..BlockBoundaryState::default()
         };
-        inflater.state = Box::new(DecompressorOxide::from_block_boundary_state(&state));
+        *self.state = DecompressorOxide::from_block_boundary_state(&state);
         let length = point.window.len().min(WINDOW_BYTES);
-        if let (Some(ring), Some(window)) = (inflater.ring.get_mut(..length), point.window.get(..length)) {
+        if let (Some(ring), Some(window)) = (self.ring.get_mut(..length), point.window.get(..length)) {
             ring.copy_from_slice(window);
         }
-        inflater.ring_at = length;
-        inflater.phase = Phase::Body;
-        inflater.check = None;
-        inflater
+        self.ring_at = length;
+        self.phase = Phase::Body;
+        self.check = None;
     }
 
     /// How far the input is used up.

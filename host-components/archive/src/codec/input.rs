@@ -28,15 +28,25 @@ impl Input {
 
     /// Goes on at the start of `range`.
     pub(crate) fn restart(&mut self, range: Range<u64>) {
-        // What is in the buffer already is used when it is what comes next.
+        // What is in the buffer already is what comes next.
         if range.start == self.offset() && range.end >= self.rest.start {
             self.rest.end = range.end;
             return;
         }
+        self.set(range);
+    }
+
+    fn set(&mut self, range: Range<u64>) {
         if self.buffer.len() < BUFFER_BYTES {
             self.buffer = vec![0; BUFFER_BYTES].into();
         }
         (self.rest, self.start, self.end) = (range, 0, 0);
+    }
+
+    /// Goes on with another source.
+    pub(crate) fn replace(&mut self, source: Arc<dyn Source>, range: Range<u64>) {
+        self.source = source;
+        self.set(range);
     }
 
     /// The offset of the next byte in the source.

@@ -46,9 +46,9 @@ pub(crate) fn list(
 ) -> Result<Option<Frames>, (u64, Fault)> {
     let mut frames: Vec<Frame> = Vec::new();
     let (mut at, mut output) = (range.start, 0u64);
+    let mut ahead = Ahead { source, bytes: Vec::new(), start: 0 };
     while at < range.end {
-        let seen = header(source, at, range.end).map_err(|fault| (at, fault))?;
-        let Some(seen) = seen else { break };
+        let seen = header(&mut ahead, at, range.end).map_err(|fault| (at, fault))?;
         let found = match seen {
             Seen::Skippable { end } => {
                 at = end;
@@ -86,17 +86,45 @@ enum Seen {
     Frame { end: u64, length: Option<u64>, window: u64 },
 }
 
-/// Reads the header at `at`, and those of the blocks. `None`: there is no frame, but garbage after the last one.
-fn header(source: &Arc<dyn Source>, at: u64, end: u64) -> Result<Option<Seen>, Fault> {
-    let mut fixed = [0; 18];
-    let room = usize::try_from(end - at).unwrap_or(usize::MAX).min(fixed.len());
-    let count = crate::source::read_full(&**source, at, fixed.get_mut(..room).unwrap_or_default());
-    let bytes = fixed.get(..count.map_err(Fault::Source)?).unwrap_or_default();
-    let number = |from: usize, length: usize| little_endian(bytes, from, length).ok_or(Fault::Ended);
+/// Reads headers with what follows them: tiny blocks must not cost a read each.
+struct Ahead<'s> {
+    source: &'s Arc<dyn Source>,
+    bytes: Vec<u8>,
+    start: u64,
+}
+
+impl Ahead<'_> {
+    const BYTES: usize = 4096;
+    /// Behind a larger block only what is asked for is read.
+    const NEAR_BYTES: u64 = 512;
+
+    /// Up to `count` bytes at `at`; fewer at the end.
+    fn get(&mut self, at: u64, count: usize) -> Result<&[u8], Fault> {
+        let there = |own: &Self| at.checked_sub(own.start).and_then(|from| usize::try_from(from).ok());
+        let inside = there(self).is_some_and(|from| from.saturating_add(count) <= self.bytes.len());
+        if !inside {
+            let near = at.abs_diff(self.start.saturating_add(self.bytes.len() as u64)) <= Self::NEAR_BYTES;
+            self.bytes.resize(if near { Self::BYTES } else { count }, 0);
+            let read = crate::source::read_full(&**self.source, at, &mut self.bytes).map_err(Fault::Source)?;
+            self.bytes.truncate(read);
+            self.start = at;
+        }
+        let from = there(self).unwrap_or(usize::MAX);
+        let rest = self.bytes.get(from..).unwrap_or_default();
+        Ok(rest.get(..count.min(rest.len())).unwrap_or_default())
+    }
+}
+
+/// Reads the header at `at`, and those of the blocks.
+fn header(ahead: &mut Ahead<'_>, at: u64, end: u64) -> Result<Seen, Fault> {
+    const HEADER_BYTES_MAX: usize = 18;
+    let room = usize::try_from(end - at).unwrap_or(usize::MAX).min(HEADER_BYTES_MAX);
+    let bytes = ahead.get(at, room)?.to_vec();
+    let number = |from: usize, length: usize| little_endian(&bytes, from, length).ok_or(Fault::Ended);
     let magic = number(0, 4)?;
     if magic & !0xf == u64::from(SKIPPABLE_MAGIC) {
         let end_of_it = at.checked_add(8 + number(4, 4)?).filter(|&it| it <= end).ok_or(Fault::Ended)?;
-        return Ok(Some(Seen::Skippable { end: end_of_it }));
+        return Ok(Seen::Skippable { end: end_of_it });
     }
     if magic != u64::from(MAGIC) {
         return Err(Fault::Damaged("neither a frame of Zstandard nor the end is where one should be"));
@@ -130,20 +158,14 @@ fn header(source: &Arc<dyn Source>, at: u64, end: u64) -> Result<Option<Seen>, F
     };
     let blocks_at = at + (length_at + length_bytes) as u64;
     let checksum_bytes = if descriptor & 0x04 != 0 { 4 } else { 0 };
-    let end =
-        blocks(source, blocks_at, end)?.checked_add(checksum_bytes).filter(|&it| it <= end).ok_or(Fault::Ended)?;
-    Ok(Some(Seen::Frame { end, length, window }))
+    let end = blocks(ahead, blocks_at, end)?.checked_add(checksum_bytes).filter(|&it| it <= end).ok_or(Fault::Ended)?;
+    Ok(Seen::Frame { end, length, window })
 }
 
 /// Goes from block to block; answers where the last one ends.
-fn blocks(source: &Arc<dyn Source>, mut at: u64, end: u64) -> Result<u64, Fault> {
+fn blocks(ahead: &mut Ahead<'_>, mut at: u64, end: u64) -> Result<u64, Fault> {
     loop {
-        let mut bytes = [0; 3];
-        if crate::source::read_full(&**source, at, &mut bytes).map_err(Fault::Source)? < 3 {
-            return Err(Fault::Ended);
-        }
-        let [a, b, c] = bytes.map(u64::from);
-        let header = a | b << 8 | c << 16;
+        let header = little_endian(ahead.get(at, 3)?, 0, 3).ok_or(Fault::Ended)?;
         let size = match (header >> 1) & 3 {
             1 => 1,
             3 => return Err(Fault::Damaged("a block of Zstandard of the reserved kind")),
