@@ -113,10 +113,16 @@ impl Core {
         Ok(inode)
     }
 
-    /// Gives a directory entries of its own instead of those of its origin.
+    /// Gives a directory entries of its own instead of those of its origin. That is whole in itself: an operation that settles a directory and then
+    /// is refused has done no harm.
     pub(crate) fn settle(&self, w: &mut Writer, dir: &Arc<Inode>) -> Res<()> {
         let Some(origin) = dir.read()?.origin else { return Ok(()) };
-        self.settle_with(w, dir, origin, &HashSet::new(), &mut HashMap::new()).map(drop)
+        let is_first = w.conn.total_changes() == w.whole_at;
+        self.settle_with(w, dir, origin, &HashSet::new(), &mut HashMap::new())?;
+        if is_first {
+            w.whole_at = w.conn.total_changes();
+        }
+        Ok(())
     }
 
     /// The same; names that share an inode (`shared`) share one again. Answers the children that are directories, with whose

@@ -38,6 +38,8 @@ pub(crate) struct Writer {
     pub batch_bytes: u64,
     /// Chunks that lost a reference in this batch, about: so many unreferenced ones are dropped at its end.
     pub chunks_dropped: u64,
+    /// How many rows had been changed when the batch last was whole.
+    pub whole_at: u64,
     /// What must stay in memory until the commit.
     pub pinned: Vec<Arc<Inode>>,
     open: bool,
@@ -56,6 +58,7 @@ impl Writer {
             cookie_next: 1,
             batch_bytes: 0,
             chunks_dropped: 0,
+            whole_at: 0,
             pinned: Vec::new(),
             open: false,
         }
@@ -161,12 +164,12 @@ impl Core {
     pub(crate) fn change_under<T>(&self, w: &mut Writer, operation: impl FnOnce(&mut Writer) -> Res<T>) -> Res<T> {
         self.usable()?;
         let began = w.begin();
-        let before = w.conn.total_changes();
+        w.whole_at = w.conn.total_changes();
         let result = began.and_then(|()| operation(w));
         match result {
             Ok(answer) => Ok(answer),
             Err(fault) => {
-                if w.conn.total_changes() != before || w.open == w.conn.is_autocommit() {
+                if w.conn.total_changes() != w.whole_at || w.open == w.conn.is_autocommit() {
                     self.give_up(w, &fault);
                 }
                 Err(fault)
