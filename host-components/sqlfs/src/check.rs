@@ -9,6 +9,7 @@ use crate::error::{Error, Fault, Res};
 use crate::name::check_name;
 use crate::record::{Body, Record, record_of};
 use crate::schema::INODE_COLUMNS;
+use crate::writer::Writer;
 
 /// How many problems are told at most.
 const PROBLEMS_MAX: usize = 1000;
@@ -210,14 +211,15 @@ struct Seen {
 impl Core {
     pub(crate) fn check(&self) -> Result<Report, Error> {
         let mut w = self.writer.lock();
-        let checked = self.commit_under(&mut w).and_then(|()| self.check_conn(&w.conn));
+        let checked = self.commit_under(&mut w).and_then(|()| self.check_under(&w));
         checked.map_err(|fault: Fault| fault.told("check", &self.path))
     }
 
-    pub(crate) fn check_conn(&self, conn: &Connection) -> Res<Report> {
+    pub(crate) fn check_under(&self, w: &Writer) -> Res<Report> {
+        let conn = &w.conn;
         let mut report = Report::default();
         check_sqlite(conn, &mut report)?;
-        let mut seen = self.check_inodes(conn, &mut report)?;
+        let mut seen = self.check_inodes(w, &mut report)?;
         let tree = check_entries(conn, &mut seen, &mut report)?;
         self.check_links(&seen, &mut report);
         check_reach(&seen, &tree, &mut report);
@@ -232,7 +234,8 @@ impl Core {
         Ok(report)
     }
 
-    fn check_inodes(&self, conn: &Connection, report: &mut Report) -> Res<HashMap<i64, Seen>> {
+    fn check_inodes(&self, w: &Writer, report: &mut Report) -> Res<HashMap<i64, Seen>> {
+        let conn = &w.conn;
         let mut seen = HashMap::new();
         let mut borrowers = Vec::new();
         let mut statement = conn.prepare(&format!("SELECT ino, {INODE_COLUMNS} FROM inode"))?;
@@ -252,7 +255,7 @@ impl Core {
         for (ino, origin, is_directory, body) in borrowers {
             let lender = self.row_at(conn, origin.ino, origin.epoch).ok().flatten();
             let fits = |lender: &Record| lender.is_directory() == is_directory && lender.body == body;
-            if !lender.as_ref().is_some_and(fits) {
+            if w.must_be_past(origin).is_err() || !lender.as_ref().is_some_and(fits) {
                 report.add(Problem::Origin { ino, origin: origin.ino });
             }
         }

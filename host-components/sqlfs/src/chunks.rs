@@ -102,6 +102,7 @@ impl Core {
     /// Gives a file extents of its own instead of those of its origin. Its chunks stay shared.
     pub(crate) fn own_extents(&self, w: &mut Writer, ino: i64, record: &mut Record) -> Res<()> {
         let Some(origin) = record.origin else { return Ok(()) };
+        w.must_be_past(origin)?;
         let copy = "INSERT INTO extent (ino, idx, born, chunk) SELECT ?1, idx, ?2, chunk FROM \
                     (SELECT idx, chunk FROM extent WHERE ino = ?3 AND born <= ?4 UNION ALL \
                      SELECT idx, chunk FROM extent_old WHERE ino = ?3 AND born <= ?4 AND died > ?4)";

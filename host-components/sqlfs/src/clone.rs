@@ -22,11 +22,15 @@ use crate::nodes::Inode;
 use crate::record::{Body, Origin, Record};
 use crate::writer::Writer;
 
-/// How deep a tree is followed.
-const DEPTH_MAX: usize = 1 << 16;
-
 /// Inodes of the clone by those that they are clones of, where more than one name leads there.
 type Twins = HashMap<i64, Arc<Inode>>;
+
+impl Writer {
+    /// Refuses to borrow from an epoch that has not ended: a damaged database would see what is made as what is borrowed, without end.
+    pub(crate) fn must_be_past(&self, origin: Origin) -> Result<(), Errno> {
+        if origin.epoch < self.epoch { Ok(()) } else { Err(Errno::Io) }
+    }
+}
 
 impl Core {
     /// Copies the tree at `source` by reference to `name` in `dir`; the copy counts as looked up once.
@@ -117,6 +121,7 @@ impl Core {
     /// is refused has done no harm.
     pub(crate) fn settle(&self, w: &mut Writer, dir: &Arc<Inode>) -> Res<()> {
         let Some(origin) = dir.read()?.origin else { return Ok(()) };
+        w.must_be_past(origin)?;
         let is_first = w.conn.total_changes() == w.whole_at;
         self.settle_with(w, dir, origin, &HashSet::new(), &mut HashMap::new())?;
         if is_first {
@@ -214,10 +219,10 @@ impl Core {
 
     /// Adds the directories from `dir` up to `top`, when it lies below.
     fn mark_path(&self, w: &Writer, dir: i64, top: Origin, above: &mut HashSet<i64>) -> Res<()> {
-        let mut path = Vec::new();
+        let mut path = HashSet::new();
         let mut at = dir;
-        for _ in 0..DEPTH_MAX {
-            path.push(at);
+        // In a damaged database the parents may go in a circle.
+        while path.insert(at) {
             if at == top.ino || above.contains(&at) {
                 above.extend(path);
                 return Ok(());
@@ -241,12 +246,17 @@ impl Core {
     fn settle_links(&self, w: &mut Writer, top: &Arc<Inode>, from: Origin, above: &HashSet<i64>) -> Res<()> {
         let shared = self.shared_inodes(w, from.epoch)?;
         let mut twins = Twins::new();
+        let mut settled = HashSet::new();
         let mut waiting = vec![(Arc::clone(top), from.ino)];
         while let Some((dir, of)) = waiting.pop() {
             let Some(origin) = dir.read()?.origin else { continue };
             // A directory that itself borrowed then has no names that share.
             if !above.contains(&of) || origin.ino != of || origin.epoch != from.epoch {
                 continue;
+            }
+            // A directory has one name; in a damaged database it may lie in itself.
+            if !settled.insert(of) {
+                return Err(Errno::Io.into());
             }
             waiting.extend(self.settle_with(w, &dir, origin, &shared, &mut twins)?);
         }

@@ -11,9 +11,6 @@ use crate::namespace::{Entry, entry_bytes};
 use crate::nodes::Inode;
 use crate::writer::Writer;
 
-/// How deep a directory may lie for its parents to be followed.
-const DEPTH_MAX: usize = 1 << 20;
-
 /// A directory and a name in it.
 struct Side<'a> {
     dir: Arc<Inode>,
@@ -103,18 +100,25 @@ impl Core {
             return Ok(());
         }
         let mut at = dir;
-        for _ in 0..DEPTH_MAX {
+        // In a damaged database the parents may go in a circle. A mark is left behind after 1, 2, 4, ... steps; who comes by it again goes round.
+        let (mut mark, mut steps, mut mark_at) = (at, 0_u64, 1);
+        loop {
             if at == found.entry.child {
                 return Err(Errno::Inval.into());
             }
             if at == ROOT {
                 return Ok(());
             }
-            let record_parent = self.inode(at)?.read()?.parent;
-            at = record_parent;
+            let parent = self.inode(at)?.read()?.parent;
+            at = parent;
+            steps += 1;
+            if at == mark {
+                return Err(Errno::Io.into());
+            }
+            if steps == mark_at {
+                (mark, mark_at) = (at, mark_at * 2);
+            }
         }
-        // The parents go in a circle.
-        Err(Errno::Io.into())
     }
 
     fn may_replace(&self, w: &mut Writer, source: &Found, target: &Found, from_dir: i64) -> Res<()> {

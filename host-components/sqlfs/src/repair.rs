@@ -25,7 +25,7 @@ impl Core {
         self.commit_under(&mut w).map_err(told)?;
         let mut before = Report::default();
         for _ in 0..ROUNDS_MAX {
-            let report = self.check_conn(&w.conn).map_err(told)?;
+            let report = self.check_under(&w).map_err(told)?;
             if report.is_clean() || report == before {
                 return Ok(report);
             }
@@ -38,7 +38,7 @@ impl Core {
             self.commit_under(&mut w).map_err(told)?;
             before = report;
         }
-        self.check_conn(&w.conn).map_err(told)
+        self.check_under(&w).map_err(told)
     }
 
     fn repair_one(&self, w: &mut Writer, problem: &Problem) -> Res<()> {

@@ -163,3 +163,6 @@ pub fn assert_clean(fs: &Sqlfs) {
     let report = fs.check().unwrap();
     assert!(report.is_clean(), "{:#?}", report.problems);
 }
+
+pub mod recovered;
+pub mod workload;
