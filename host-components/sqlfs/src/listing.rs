@@ -1,15 +1,12 @@
 //! Listing a directory.
 
-use std::sync::Arc;
-
-use eyot_backend::{DirectoryEntry, Errno, Node};
+use eyot_backend::{DirectoryEntry, Errno, Node, NodeKind, Ownership, Timestamp};
 use rusqlite::{Connection, params};
 
 use crate::core::{Core, Source};
 use crate::error::Res;
 use crate::name::check_name;
-use crate::nodes::Inode;
-use crate::record::record_of;
+use crate::record::{Body, Record, record_of};
 
 /// The most entries of one listing.
 const LISTING_ENTRIES_MAX: usize = 4096;
@@ -35,50 +32,62 @@ impl Core {
             self.change(|w| self.settle(w, &inode))?;
         }
         loop {
-            let list = |conn: &Connection| self.list(conn, &inode, after, max);
-            let (entries, last) = match source {
+            let list = |conn: &Connection| self.rows(conn, inode.ino, after, max);
+            // With the writer held what is only in memory stays there until it was looked at.
+            let guard;
+            let rows = match source {
                 Some(Source::Committed) => self.readers.with(list)?,
-                Some(Source::Batch) | None => list(&self.writer.lock().conn)?,
+                Some(Source::Batch) | None => {
+                    guard = self.writer.lock();
+                    list(&guard.conn)?
+                }
             };
+            let last = rows.last().map(|(entry, _)| entry.cookie);
+            let entries: Vec<_> = rows.into_iter().filter_map(|row| self.finish(row)).collect();
             // An empty answer would mean the end.
-            match last {
+            match last.and_then(|last| i64::try_from(last).ok()) {
                 Some(last) if entries.is_empty() => after = last,
                 _ => return Ok(entries),
             }
         }
     }
 
-    /// The entries after a cookie, and the last cookie that was seen. What went meanwhile is left out.
-    fn list(
-        &self,
-        conn: &Connection,
-        dir: &Arc<Inode>,
-        after: i64,
-        max: usize,
-    ) -> Res<(Vec<DirectoryEntry>, Option<i64>)> {
+    /// The entries after a cookie with the attributes that the database has, and whether it has any. No inode is locked here: who has one
+    /// locked may be waiting for this connection.
+    fn rows(&self, conn: &Connection, dir: i64, after: i64, max: usize) -> Res<Vec<(DirectoryEntry, bool)>> {
         let sql = format!(
             "SELECT e.cookie, e.name, e.child, i.ino, {COLUMNS} FROM entry e LEFT JOIN inode i ON i.ino = e.child \
              WHERE e.dir = ?1 AND e.cookie > ?2 ORDER BY e.cookie LIMIT ?3"
         );
         let mut statement = conn.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![dir.ino, after, max as i64])?;
-        let (mut entries, mut last) = (Vec::new(), None);
+        let mut rows = statement.query(params![dir, after, max as i64])?;
+        let mut entries = Vec::new();
         while let Some(row) = rows.next()? {
-            let cookie: i64 = row.get(0)?;
-            last = Some(cookie);
+            let cookie = u64::try_from(row.get::<_, i64>(0)?).map_err(|_| Errno::Io)?;
             let name: String = row.get(1)?;
             check_name(&name).map_err(|_| Errno::Io)?;
             let child: i64 = row.get(2)?;
-            let attributes = match self.attributes_in_memory(child) {
-                Some(Ok(attributes)) => attributes,
-                Some(Err(_)) => continue,
-                None if row.get::<_, Option<i64>>(3)?.is_none() => continue,
-                None => record_of(row, 4, self.chunk_bytes as u64)?.attributes(child, self.options.lifetime_ns),
+            let is_there = row.get::<_, Option<i64>>(3)?.is_some();
+            let record = if is_there {
+                record_of(row, 4, self.chunk_bytes as u64)?
+            } else {
+                // Made in this batch: memory has it.
+                Record::new(NodeKind::File, Body::None, Ownership { mode: 0, uid: 0, gid: 0 }, Timestamp::default())
             };
-            let cookie = u64::try_from(cookie).map_err(|_| Errno::Io)?;
-            entries.push(DirectoryEntry { name, cookie, attributes });
+            let attributes = record.attributes(child, self.options.lifetime_ns);
+            entries.push((DirectoryEntry { name, cookie, attributes }, is_there));
         }
-        Ok((entries, last))
+        Ok(entries)
+    }
+
+    /// Lets memory, which is newer, have the last word. What went meanwhile is left out.
+    fn finish(&self, (mut entry, is_there): (DirectoryEntry, bool)) -> Option<DirectoryEntry> {
+        match self.attributes_in_memory(entry.attributes.node as i64) {
+            Some(attributes) => entry.attributes = attributes.ok()?,
+            None if !is_there => return None,
+            None => {}
+        }
+        Some(entry)
     }
 
     /// What memory knows of an inode, if it knows anything.

@@ -43,7 +43,7 @@ impl Default for SqlfsBuilder {
             bytes_max: BYTES_MAX_DEFAULT,
             inodes_max: INODES_MAX_DEFAULT,
             chunk_bytes: 128 << 10,
-            page_bytes: 8 << 10,
+            page_bytes: 16 << 10,
             inline_bytes_max: 4 << 10,
             dirty_bytes_max: 32 << 20,
             file_dirty_bytes_max: 4 << 20,
@@ -81,7 +81,8 @@ impl SqlfsBuilder {
         self
     }
 
-    /// How long a page of the database is: a power of two from 4 KiB to 64 KiB (8 KiB). For a new database only.
+    /// How long a page of the database is: a power of two from 4 KiB to 64 KiB (16 KiB: larger ones read and write
+    /// long files a little faster and make small changes dearer, as the example `figures` measures). For a new database only.
     pub fn page_bytes(mut self, page_bytes: u32) -> Self {
         self.page_bytes = page_bytes.clamp(4 << 10, 64 << 10).next_power_of_two();
         self

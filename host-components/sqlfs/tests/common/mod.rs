@@ -33,7 +33,7 @@ pub fn tight() -> SqlfsBuilder {
         .inodes_cached_max(1)
         .commit_bytes(300 << 10)
         .wal_bytes_max(1 << 20)
-        .readers(2)
+        .readers(1)
 }
 
 /// A generator of numbers by a seed.
