@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use eyot_kernel::vm::MountConfig;
+
 use crate::values::{self, MountPoint, Variable};
 
 #[derive(Debug, Parser)]
@@ -27,6 +29,8 @@ Examples:
   eyot sh -c 'seq 3 | sort -r'                     the VM's own shell
   eyot exec ls -l /                                a program of the VM
   eyot sh --mount /m=component:memfs.wasm          a mount that a plug-in serves
+  eyot sh --mount /src=overlay:host:.              a host directory; changes stay in memory
+  eyot sh --mount /home/user=sqlfs:home.db         files that outlast the VM, in one database
 
 Exit code: the program's own; 128+N when signal N ended it; 124 after --timeout; 126 when it can't be
 executed; 127 when it isn't there; 2 for a wrong command line; 1 when the VM can't be set up.
@@ -64,6 +68,18 @@ pub enum Command {
         /// The program - a name, or a path of the VM - and its arguments
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_names = ["PROGRAM", "ARGS"])]
         command: Vec<String>,
+    },
+    /// Mount one of Eyot's filesystems on a directory of the host, by FUSE
+    #[command(after_help = MOUNT_HELP)]
+    Mount {
+        /// Serve it to other users, too
+        #[arg(long)]
+        allow_other: bool,
+        /// The filesystem, written as for --mount: memfs, archive:FILE, sqlfs:FILE, component:FILE, host:DIR, overlay:SPEC
+        #[arg(value_parser = values::mount_spec)]
+        spec: MountConfig,
+        /// The directory of the host; what is in it is hidden meanwhile
+        point: PathBuf,
     },
     /// Show where eyot finds its base image, libraries and caches
     Info {
@@ -107,6 +123,15 @@ Examples:
   eyot exec ls -l /
   eyot exec --mount /src=host:.:ro grep -rn TODO /src";
 
+const MOUNT_HELP: &str = "\
+Runs until it is unmounted, or until Ctrl-C.
+
+Examples:
+  eyot mount archive:image.tar.zst /mnt/image      an archive, without unpacking it
+  eyot mount sqlfs:home.db /mnt/home               files in one SQLite database
+  eyot mount component:memfs.wasm /mnt/m           what a plug-in serves
+  eyot mount overlay:host:./src /mnt/src           a directory, with changes kept in memory only";
+
 /// What every VM can be given.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "The VM")]
@@ -114,7 +139,8 @@ pub struct VmOptions {
     /// Read the VM's mounts, variables and limits from a file, TOML or JSON; the options here go before it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Mount something at a directory of the VM: memfs, host:DIR[:ro], component:FILE; with ,KEY=VALUE for its settings
+    /// Mount something at a directory of the VM: memfs, host:DIR[:ro], component:FILE, archive:FILE, sqlfs:FILE, or overlay:SPEC, which keeps changes in memory;
+    /// with ,ro and ,KEY=VALUE for its settings
     #[arg(long = "mount", value_name = "GUEST=SPEC", value_parser = values::mount)]
     pub mounts: Vec<MountPoint>,
     /// Set a variable; a NAME alone passes the host's value on

@@ -80,7 +80,7 @@ fn describe(home: &Home, options: &VmOptions, config: &VmConfig) -> Result<VmBui
     for executor in executors::all(home) {
         builder = builder.executor(executor);
     }
-    let mut builder = builder.config(config, &mounts::types(home)).map_err(|error| refused(&error))?;
+    let mut builder = builder.config(config, &mounts::types(home, mounts::GUEST)).map_err(|error| refused(&error))?;
     if let Some(bytes) = options.memory {
         builder = builder.limit(Limit::MemoryBytes, bytes);
         builder = builder.limit(Limit::MemoryBytesPerProcess, bytes.min(Limit::MemoryBytesPerProcess.default_value()));
@@ -132,9 +132,8 @@ pub fn base_image(home: &Home) -> Result<BaseImage, Failure> {
 
 fn brought(part: &HostPart) -> Result<Arc<dyn Filesystem>, Failure> {
     match part {
-        HostPart::Directory(dir) => {
-            mounts::host_directory(dir, true).map_err(|e| Failure::setup(format!("the program's directory: {e}")))
-        }
+        HostPart::Directory(dir) => mounts::host_directory(dir, true, mounts::GUEST)
+            .map_err(|e| Failure::setup(format!("the program's directory: {e}"))),
         HostPart::File(file) => {
             let fail = |e: &dyn std::fmt::Display| Failure { message: format!("{}: {e}", file.display()), code: 126 };
             // Read, not mapped: another process, or the guest itself over a mount, may cut the file short.

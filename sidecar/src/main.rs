@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod executors;
+mod export;
 mod failure;
 mod home;
 mod info;
@@ -52,6 +53,7 @@ fn act(command: Command) -> Result<u8, Failure> {
             let program = session::Program { path, arg0: None, args, interactive: false };
             session::run(&island::new(&home, &vm)?, &vm, program)
         }
+        Command::Mount { spec, point, allow_other } => export::serve(&home, &spec, &point, allow_other),
         Command::Info { json: true } => print(&format!("{:#}\n", info::json(&home))),
         Command::Info { json: false } => print(&format!("{}\n", info::text(&home))),
         Command::Completions { shell } => {

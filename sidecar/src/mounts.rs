@@ -3,18 +3,32 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eyot_backend::{AttributeChanges, Errno, MountType, Refusal, Settings, Timestamp};
+use eyot_archive::{Archive, ArchiveOptions, FileSource};
+use eyot_backend::{
+    AttributeChanges, Errno, MountType, Ownership, Refusal, SettingDescription, SettingKind, Settings, Timestamp,
+};
 use eyot_hostdir::Hostdir;
 use eyot_kernel::backend::Filesystem;
 use eyot_kernel::vm::{MountRequest, MountTypes};
 use eyot_memfs::MemfsMount;
+use eyot_overlay::Overlay;
+use eyot_sqlfs::Sqlfs;
 
 use crate::executors;
 use crate::home::Home;
 use crate::retired::Retired;
 
-/// Who programs run as.
-pub const GUEST_USER: u32 = 1000;
+/// Who programs run as, and whose the files are.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// The user of the VM.
+pub const GUEST: Owner = Owner { uid: 1000, gid: 1000 };
 
 /// A type of mount, for the command line.
 pub struct Type {
@@ -31,29 +45,39 @@ pub const TYPES: &[Type] = &[
     Type { name: "memfs", source: None, usage: "memfs" },
     Type { name: "host", source: Some("a directory"), usage: "host:DIR or host:DIR:ro" },
     Type { name: "component", source: Some("a file"), usage: "component:FILE" },
+    Type { name: "overlay", source: Some("what lies below"), usage: "overlay:SPEC" },
+    Type { name: "archive", source: Some("a file"), usage: "archive:FILE" },
+    Type { name: "sqlfs", source: Some("a file"), usage: "sqlfs:FILE" },
 ];
 
-/// Makes filesystems of those types.
-pub fn types(home: &Home) -> MountTypes {
+/// Makes filesystems of those types, whose files are `owner`'s.
+pub fn types(home: &Home, owner: Owner) -> MountTypes {
     let home = home.clone();
     MountTypes::new()
-        .with("memfs", memfs)
-        .with("host", |request| {
-            let dir = request.source("a directory of the host")?;
+        .with("memfs", move |request| memfs(request, owner))
+        .with("host", move |request| {
+            no_layers(&request)?;
             no_settings(&request)?;
-            host_directory(Path::new(dir), request.read_only)
+            host_directory(Path::new(request.source("a directory of the host")?), request.read_only, owner)
         })
-        .with("component", move |request| component(&home, request))
+        .with("component", move |request| component(&home, request, owner))
+        .with("overlay", overlay)
+        .with("archive", archive)
+        .with("sqlfs", move |request| sqlfs(request, owner))
 }
 
 fn no_settings(request: &MountRequest<'_>) -> Result<(), Refusal> {
     Settings::check::<&str>(&[], request.settings.iter().cloned()).map(drop)
 }
 
-/// An empty filesystem in memory, whose root is the guest's unless it is said whose it is.
-fn memfs(mut request: MountRequest<'_>) -> Result<Arc<dyn Filesystem>, Refusal> {
+fn no_layers(request: &MountRequest<'_>) -> Result<(), Refusal> {
+    if request.layers.is_empty() { Ok(()) } else { Err(Refusal::wrong("layers: this type of mount has none")) }
+}
+
+/// An empty filesystem in memory, whose root is the owner's unless it is said whose it is.
+fn memfs(mut request: MountRequest<'_>, owner: Owner) -> Result<Arc<dyn Filesystem>, Refusal> {
     request.stands_alone()?;
-    for (key, value) in [("uid", GUEST_USER.to_string()), ("gid", GUEST_USER.to_string())] {
+    for (key, value) in [("uid", owner.uid.to_string()), ("gid", owner.gid.to_string())] {
         if !request.settings.iter().any(|(known, _)| known == key) {
             request.settings.push((key.to_owned(), value));
         }
@@ -62,20 +86,86 @@ fn memfs(mut request: MountRequest<'_>) -> Result<Arc<dyn Filesystem>, Refusal> 
     Ok(Arc::new(MemfsMount::mount(&settings, Timestamp::now)?))
 }
 
-/// A directory of the host. What the guest sees is its own user's, so that it may do there what the user who runs the command may.
-pub fn host_directory(dir: &Path, read_only: bool) -> Result<Arc<dyn Filesystem>, Refusal> {
+/// A directory of the host. What is seen is all the owner's, so that a guest may do there what the user who runs the command may.
+pub fn host_directory(dir: &Path, read_only: bool, owner: Owner) -> Result<Arc<dyn Filesystem>, Refusal> {
     let fs = Hostdir::new(dir, read_only).map_err(|error| failed(&error))?;
-    Ok(Arc::new(fs.owned_by(GUEST_USER, GUEST_USER)))
+    Ok(Arc::new(fs.owned_by(owner.uid, owner.gid)))
 }
 
-fn component(home: &Home, request: MountRequest<'_>) -> Result<Arc<dyn Filesystem>, Refusal> {
+fn component(home: &Home, request: MountRequest<'_>, owner: Owner) -> Result<Arc<dyn Filesystem>, Refusal> {
+    no_layers(&request)?;
     let file = PathBuf::from(request.source("a file of the host")?);
     let loaded = executors::plugin(home, &file, request.settings).map_err(|error| failed(&error))?;
-    let Some(fs) = loaded else { return Ok(Arc::new(Retired::new(GUEST_USER))) };
-    let owner = AttributeChanges { uid: Some(GUEST_USER), gid: Some(GUEST_USER), ..AttributeChanges::default() };
-    // The root is the guest's to write in. A backend that keeps no owners says who may by its mode.
+    let Some(fs) = loaded else { return Ok(Arc::new(Retired::new(owner.uid))) };
+    let owner = AttributeChanges { uid: Some(owner.uid), gid: Some(owner.gid), ..AttributeChanges::default() };
+    // The root is the owner's to write in. A backend that keeps no owners says who may by its mode.
     let _ = fs.setattr(fs.info().root, &owner);
     Ok(fs)
+}
+
+/// Layers: the topmost takes the changes, unless the mount is read-only.
+fn overlay(request: MountRequest<'_>) -> Result<Arc<dyn Filesystem>, Refusal> {
+    no_settings(&request)?;
+    if let Some(source) = request.source {
+        return Err(Refusal::wrong(format!("source: {source} is of no use; an overlay has layers")));
+    }
+    let stacked = if request.read_only {
+        Overlay::read_only(request.layers)
+    } else {
+        let mut layers = request.layers.into_iter();
+        let upper = layers.next().ok_or_else(|| Refusal::wrong("layers: missing; give at least one"))?;
+        Overlay::new(upper, layers.collect())
+    };
+    Ok(Arc::new(stacked.map_err(|errno| Refusal { errno, message: format!("the layers cannot be stacked: {errno}") })?))
+}
+
+/// What `archive` can be told.
+const ARCHIVE_SETTINGS: &[SettingDescription] =
+    &[SettingDescription::optional("cache_bytes", SettingKind::Size, "32M", "Memory for what was decompressed.")];
+
+/// A tar or zip archive, which is never unpacked.
+fn archive(request: MountRequest<'_>) -> Result<Arc<dyn Filesystem>, Refusal> {
+    no_layers(&request)?;
+    let file = request.source("a tar or zip archive of the host")?.to_owned();
+    let settings = Settings::check(ARCHIVE_SETTINGS, request.settings)?;
+    let mut options = ArchiveOptions::new();
+    if let Some(bytes) = settings.size("cache_bytes") {
+        options = options.cache_bytes(bytes);
+    }
+    let source = FileSource::open(Path::new(&file)).map_err(|error| failed(&format!("{file}: {error}")))?;
+    let archive = Archive::open(Arc::new(source), &options).map_err(|error| failed(&format!("{file}: {error}")))?;
+    Ok(Arc::new(archive))
+}
+
+/// What `sqlfs` can be told.
+const SQLFS_SETTINGS: &[SettingDescription] = &[
+    SettingDescription::optional(
+        "bytes_max",
+        SettingKind::Size,
+        "no bound",
+        "The most bytes of contents; ENOSPC beyond.",
+    ),
+    SettingDescription::optional(
+        "inodes_max",
+        SettingKind::Number,
+        "no bound",
+        "The most files and directories; ENOSPC beyond.",
+    ),
+];
+
+/// A filesystem in one SQLite database, made when it is not there.
+fn sqlfs(request: MountRequest<'_>, owner: Owner) -> Result<Arc<dyn Filesystem>, Refusal> {
+    no_layers(&request)?;
+    let file = request.source("a database file of the host")?.to_owned();
+    let settings = Settings::check(SQLFS_SETTINGS, request.settings)?;
+    let mut builder = Sqlfs::builder().root(Ownership { mode: 0o755, uid: owner.uid, gid: owner.gid });
+    if let Some(bytes) = settings.size("bytes_max") {
+        builder = builder.bytes_max(bytes);
+    }
+    if let Some(inodes) = settings.number("inodes_max") {
+        builder = builder.inodes_max(inodes);
+    }
+    Ok(Arc::new(builder.open(&file).map_err(|error| failed(&error))?))
 }
 
 /// The host's own reason, as a refusal.

@@ -55,9 +55,11 @@ pub fn run(vm: &Vm, options: &VmOptions, program: Program) -> Result<u8, Failure
     let process = Arc::new(command.spawn().map_err(|error| not_started(&error))?);
     hand_signals_on(vm, &process, program.interactive)?;
     if let Some(timeout) = options.timeout {
-        end_after(timeout)?;
+        end_after(vm, timeout)?;
     }
-    Ok(process.wait().shell_code())
+    let code = process.wait().shell_code();
+    sync(vm);
+    Ok(code)
 }
 
 struct Streams {
@@ -100,11 +102,20 @@ fn hand_signals_on(vm: &Vm, process: &Arc<Process>, interactive: bool) -> Result
     .map_err(|e| Failure::setup(format!("signals can't be handled: {e}")))
 }
 
+/// Nothing is dropped at the end of this process, so what mounts hold back is made durable here.
+fn sync(vm: &Vm) {
+    if let Err(errno) = vm.sync() {
+        eprintln!("eyot: what was written last could not be made durable: {errno}");
+    }
+}
+
 /// The VM is this process's own and holds nothing outside it, so ending the process ends everything in it, whatever it does.
-fn end_after(timeout: Duration) -> Result<(), Failure> {
+fn end_after(vm: &Vm, timeout: Duration) -> Result<(), Failure> {
+    let vm = vm.clone();
     let watch = move || {
         std::thread::sleep(timeout);
         eprintln!("eyot: the --timeout of {timeout:?} is over: everything in the VM was ended");
+        sync(&vm);
         crate::exit_now(TIMED_OUT);
     };
     let started = std::thread::Builder::new().name("eyot-timeout".into()).spawn(watch);

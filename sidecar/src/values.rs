@@ -35,8 +35,8 @@ pub fn mount(text: &str) -> Result<MountPoint, String> {
     Ok(MountPoint { guest, mount: mount_spec(spec)? })
 }
 
-/// `TYPE[:SOURCE][,ro][,KEY=VALUE]...`.
-fn mount_spec(text: &str) -> Result<MountConfig, String> {
+/// Reads what is mounted: `TYPE[:SOURCE][,ro][,KEY=VALUE]...`.
+pub fn mount_spec(text: &str) -> Result<MountConfig, String> {
     let (front, options) = split_options(text);
     let (kind, rest) = front.split_once(':').map_or((front, None), |(kind, rest)| (kind, Some(rest)));
     let known = mounts::TYPES.iter().find(|known| known.name == kind).ok_or_else(|| {

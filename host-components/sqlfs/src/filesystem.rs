@@ -147,6 +147,14 @@ impl Filesystem for Sqlfs {
         self.core.fsync()
     }
 
+    fn sync(&self) -> Result<(), Errno> {
+        self.core.fsync()
+    }
+
+    fn may_wait(&self) -> bool {
+        true
+    }
+
     fn readdir(&self, dir: Node, cookie: u64, entries_max: usize) -> Result<Vec<DirectoryEntry>, Errno> {
         Ok(self.core.readdir(dir, cookie, entries_max)?)
     }

@@ -92,6 +92,14 @@ impl Vfs {
         self.mounts.remove(&point).map(drop).ok_or(Errno::Inval)
     }
 
+    /// Makes everything durable that every mount holds back: sync(2). Errors: the first that a backend answered, after all were asked.
+    pub fn sync(&self) -> Result<(), Errno> {
+        let mounted = self.mounts.all();
+        let mounts = std::iter::once(self.root.inode().mount()).chain(mounted.iter().map(|mounted| &mounted.mount));
+        let results: Vec<_> = mounts.map(|mount| mount.fs.sync()).collect();
+        results.into_iter().collect()
+    }
+
     /// One line per mount, as `/proc/mounts` has them (proc_pid_mounts(5)).
     pub(crate) fn mounts_text(&self) -> String {
         let line = |path: &str, mount: &Mount| {

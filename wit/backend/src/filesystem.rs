@@ -120,6 +120,11 @@ pub trait Filesystem: Send + Sync + 'static {
     /// Makes the file durable; with `data_only` as `fdatasync(2)`.
     fn fsync(&self, node: Node, handle: Handle, data_only: bool) -> Result<(), Errno>;
 
+    /// Makes everything durable: syncfs(2). Called before the mount goes. A backend that holds nothing back has nothing to do.
+    fn sync(&self) -> Result<(), Errno> {
+        Ok(())
+    }
+
     /// At most `entries_max` of the entries after `cookie` (0: from the start). An empty list is the end.
     fn readdir(&self, dir: Node, cookie: u64, entries_max: usize) -> Result<Vec<DirectoryEntry>, Errno>;
 

@@ -73,6 +73,7 @@ macro_rules! wrap_filesystem {
                 write_vec(node: $crate::Node, handle: $crate::Handle, offset: u64, bytes: Vec<u8>) -> usize;
                 fsync(node: $crate::Node, handle: $crate::Handle, data_only: bool) -> ();
                 readdir(dir: $crate::Node, cookie: u64, entries_max: usize) -> Vec<$crate::DirectoryEntry>;
+                sync() -> ();
                 statfs() -> $crate::FilesystemStatus;
                 getxattr(node: $crate::Node, name: &str) -> Vec<u8>;
                 setxattr(node: $crate::Node, name: &str, value: &[u8]) -> ();

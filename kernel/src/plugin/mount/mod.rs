@@ -155,7 +155,7 @@ impl PluginMount {
         Ok(())
     }
 
-    /// Makes durable what was written to open files.
+    /// Makes durable what was written.
     fn flush(&self, serving: &Serving) -> Result<(), Errno> {
         for file in self.files.all().iter().filter(|file| file.is_writer()) {
             let Some(handle) = file.of(serving.generation) else { continue };
@@ -166,7 +166,7 @@ impl PluginMount {
                 Err(errno) => return Err(errno),
             }
         }
-        Ok(())
+        serving.fs.sync()
     }
 
     /// Tells the kernel to believe nothing that it has seen.
@@ -419,6 +419,10 @@ impl Filesystem for PluginMount {
 
     fn fsync(&self, _node: Node, handle: Handle, data_only: bool) -> Result<(), Errno> {
         self.on_file(Function::Fsync, handle, |fs, node, handle| fs.fsync(node, handle, data_only))
+    }
+
+    fn sync(&self) -> Result<(), Errno> {
+        self.serving().fs.sync()
     }
 
     fn readdir(&self, dir: Node, cookie: u64, entries_max: usize) -> Result<Vec<DirectoryEntry>, Errno> {
