@@ -17,13 +17,24 @@ pub(crate) struct Input {
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
+    /// Why the last read through `std::io::Read` failed, which has no place for it.
+    #[cfg(any(target_family = "wasm", feature = "pure-zstd"))]
+    pub(crate) fault: Option<Fault>,
 }
 
 impl Input {
     /// Begins at the start of `range`.
     pub(crate) fn new(source: Arc<dyn Source>, range: Range<u64>) -> Self {
         let size = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX).clamp(1, BUFFER_BYTES);
-        Self { source, rest: range, buffer: vec![0; size].into(), start: 0, end: 0 }
+        Self {
+            source,
+            rest: range,
+            buffer: vec![0; size].into(),
+            start: 0,
+            end: 0,
+            #[cfg(any(target_family = "wasm", feature = "pure-zstd"))]
+            fault: None,
+        }
     }
 
     /// Goes on at the start of `range`.
@@ -96,7 +107,11 @@ impl Input {
 #[cfg(any(target_family = "wasm", feature = "pure-zstd"))]
 impl std::io::Read for Input {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let bytes = self.fill().map_err(|fault| std::io::Error::other(format!("{fault:?}")))?;
+        if let Err(fault) = self.fill() {
+            self.fault = Some(fault);
+            return Err(std::io::ErrorKind::Other.into());
+        }
+        let bytes = self.buffer.get(self.start..self.end).unwrap_or_default();
         let count = bytes.len().min(buffer.len());
         if let (Some(target), Some(source)) = (buffer.get_mut(..count), bytes.get(..count)) {
             target.copy_from_slice(source);

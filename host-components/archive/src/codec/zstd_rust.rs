@@ -34,13 +34,12 @@ impl FrameDecoder {
     /// Decodes into `out`, as much as fits; answers how much and whether the frame is at its end.
     pub(crate) fn run(&mut self, input: &mut Input, out: &mut [u8]) -> Result<(usize, bool), Fault> {
         if !self.begun {
-            self.decoder.reset(&mut *input).map_err(|_| BROKEN)?;
+            self.decoder.reset(&mut *input).map_err(|_| input.fault.take().unwrap_or(BROKEN))?;
             self.begun = true;
         }
         while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
-            self.decoder
-                .decode_blocks(&mut *input, BlockDecodingStrategy::UptoBytes(STEP_BYTES))
-                .map_err(|_| BROKEN)?;
+            let step = BlockDecodingStrategy::UptoBytes(STEP_BYTES);
+            self.decoder.decode_blocks(&mut *input, step).map_err(|_| input.fault.take().unwrap_or(BROKEN))?;
         }
         let count = self.decoder.read(out).map_err(|_| BROKEN)?;
         let finished = self.decoder.is_finished() && self.decoder.can_collect() == 0;
