@@ -155,6 +155,18 @@ impl Filesystem for Renumbered {
     fn statfs(&self) -> Result<FilesystemStatus, Errno> {
         self.files.statfs()
     }
+    fn getxattr(&self, node: Node, name: &str) -> Result<Vec<u8>, Errno> {
+        self.files.getxattr(self.inner(node), name)
+    }
+    fn setxattr(&self, node: Node, name: &str, value: &[u8]) -> Result<(), Errno> {
+        self.files.setxattr(self.inner(node), name, value)
+    }
+    fn listxattr(&self, node: Node) -> Result<Vec<String>, Errno> {
+        self.files.listxattr(self.inner(node))
+    }
+    fn removexattr(&self, node: Node, name: &str) -> Result<(), Errno> {
+        self.files.removexattr(self.inner(node), name)
+    }
 }
 
 fn mount() -> (Arc<Memfs>, Arc<Renumbered>, PluginMount, Node) {

@@ -24,7 +24,7 @@ fn an_overlay_keeps_changes_in_memory() {
 #[test]
 fn an_archive_is_read_in_place() {
     let files = Files::new().with("tree/a", "from the archive\n").with("tree/sub/b", "b\n");
-    on_host(&files.path(""), "tar", &["czf", "tree.tar.gz", "tree"]);
+    on_host(&files.path(""), "tar", &["--mode=a+rw", "-czf", "tree.tar.gz", "tree"]);
     let mount = format!("--mount=/a=archive:{}", files.text("tree.tar.gz"));
     let ended = Eyot::sh("cat /a/tree/a && find /a -type f | sort").arg(&mount).run();
     assert_eq!(ended.ok(), "from the archive\n/a/tree/a\n/a/tree/sub/b\n");
