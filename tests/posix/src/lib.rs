@@ -68,6 +68,9 @@ impl World {
         };
         let broken = |error: std::io::Error| NotRun::Broken(error.to_string());
         let (point, store) = (dir().map_err(broken)?, dir().map_err(broken)?);
+        if let Some(name) = backend.needs.filter(|name| std::env::var_os(name).is_none()) {
+            return Err(NotRun::Impossible(format!("{} needs {name}, which is not set", backend.name)));
+        }
         let fs: Arc<dyn Filesystem> = (backend.make)(store.path()).map_err(NotRun::Broken)?;
         let options = Options {
             allow_other: users::am_root(),

@@ -26,7 +26,7 @@ fn runs() -> impl Iterator<Item = (&'static Backend, Cache)> {
 #[test]
 fn pjdfstest_passes_but_for_what_is_on_the_lists() {
     for (backend, cache) in runs() {
-        let Some(report) = ran(pjdfstest::run(backend, cache, None, |_, _| ())) else { return };
+        let Some(report) = ran(pjdfstest::run(backend, cache, None, |_, _| ())) else { continue };
         report.print();
         assert!(report.is_good(), "{}, {cache:?}", backend.name);
         assert!(report.passed > 200, "the suite is smaller than it was");
@@ -36,7 +36,7 @@ fn pjdfstest_passes_but_for_what_is_on_the_lists() {
 #[test]
 fn fsx_finds_every_byte_where_it_should_be() {
     for (backend, cache) in runs() {
-        let Some(report) = ran(fsx::run(backend, cache, OPERATIONS, 1, |_| ())) else { return };
+        let Some(report) = ran(fsx::run(backend, cache, OPERATIONS, 1, |_| ())) else { continue };
         report.print();
         assert!(report.is_good(), "{}, {cache:?}", backend.name);
     }
