@@ -24,7 +24,10 @@ pub const ALL: &[(&str, Measure)] = &[
     ("`sh -c 'echo hello && ls /'` in a live VM", shell_command),
     ("`sh -c 'echo hello && ls /'`, whole process", shell_process),
     ("spawn + exit of `true` (wasm) in a live VM", spawn_true),
+    ("4-stage pipeline over 1 MiB in a live VM", four_stages),
     ("`seq 100000 | sort -n | tail -1` in a live VM", pipeline),
+    ("`ls` of 100 files in a live VM", ls),
+    ("`grep` over 1 MiB in a live VM", grep),
     ("fd_seek from wasm", seek),
     ("read 4 KiB of a memory file from wasm", read_4k),
     ("fs.statSync in JavaScript", stat_sync),
@@ -131,6 +134,52 @@ fn pipeline(options: &Options) -> Result<Row, String> {
     let eyot = Samples::time(options.runs(30), || world::output(&vm, "sh", &LINE).map(drop))?;
     let peer = Samples::time(options.runs(30), || linux("sh", &LINE))?;
     Ok(Row { eyot, peer: Some(("Linux sh", peer)), target: f64::NAN })
+}
+
+/// A command line over the same files, in a VM's memory and on the host's disk; `FILES` in it stands for their directory.
+fn over_files(options: &Options, line: &str, target: f64) -> Result<Row, String> {
+    let vm = world::vm()?;
+    let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let text = world::text_of_1_mib();
+    let on_host =
+        |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).map_err(|error| error.to_string());
+    std::fs::create_dir(dir.path().join("many")).map_err(|error| error.to_string())?;
+    vm.make_dir("/tmp/many", 0o755).map_err(|errno| errno.to_string())?;
+    on_host("text", &text)?;
+    vm.write_file("/tmp/text", &text, 0o644).map_err(|errno| errno.to_string())?;
+    for index in 0..100 {
+        on_host(&format!("many/file-{index}"), b"x")?;
+        vm.write_file(&format!("/tmp/many/file-{index}"), b"x", 0o644).map_err(|errno| errno.to_string())?;
+    }
+    let here = line.replace("FILES", "/tmp");
+    let there = line.replace("FILES", &dir.path().to_string_lossy());
+    let ours = world::output(&vm, "sh", &["-c", &here])?.stdout;
+    let theirs = shell_on_host(&there)?;
+    if ours != theirs {
+        return Err(format!("`{line}` answers {} bytes here and {} on Linux", ours.len(), theirs.len()));
+    }
+    let eyot = Samples::time(options.runs(100), || world::output(&vm, "sh", &["-c", &here]).map(drop))?;
+    let peer = Samples::time(options.runs(100), || linux("sh", &["-c", &there]))?;
+    Ok(Row { eyot, peer: Some(("Linux sh", peer)), target })
+}
+
+fn shell_on_host(line: &str) -> Result<Vec<u8>, String> {
+    let mut sh = Command::new("sh");
+    // One order of names on both sides.
+    sh.args(["-c", line]).env("LC_ALL", "C");
+    world::host(sh)
+}
+
+fn four_stages(options: &Options) -> Result<Row, String> {
+    over_files(options, "cat FILES/text | tr a-z A-Z | grep ISLAND | wc -l", 12e6)
+}
+
+fn ls(options: &Options) -> Result<Row, String> {
+    over_files(options, "ls FILES/many", 1.5e6)
+}
+
+fn grep(options: &Options) -> Result<Row, String> {
+    over_files(options, "grep -c island FILES/text", 10e6)
 }
 
 fn in_wasm(options: &Options, body: &str, target: f64) -> Result<Row, String> {

@@ -55,6 +55,20 @@ pub fn vm() -> Result<Vm, String> {
         .map_err(|error| error.to_string())
 }
 
+/// A mebibyte of lines of text, one in ten of which holds the word `island`.
+pub fn text_of_1_mib() -> Vec<u8> {
+    let mut text = Vec::with_capacity(1 << 20);
+    for line in 0_u32.. {
+        let word = if line % 10 == 0 { "island" } else { "river" };
+        let next = format!("line {line} of the {word}, where the water is {} feet deep\n", line % 97);
+        if text.len() + next.len() > 1 << 20 {
+            break;
+        }
+        text.extend_from_slice(next.as_bytes());
+    }
+    text
+}
+
 /// Runs a command in a VM; anything but success is an error.
 pub fn output(vm: &Vm, program: &str, arguments: &[&str]) -> Result<Output, String> {
     let output = vm.command(program).args(arguments.iter().copied()).output().map_err(|error| error.to_string())?;
