@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use eyot_backend::{
-    AttributeChanges, Attributes, Change, DirectoryEntry, Errno, Filesystem, FilesystemInfo, FilesystemStatus, Handle,
-    Node, NodeKind, OpenFlags, Ownership, RenameFlags, Watcher,
+    AttributeChanges, Attributes, Capabilities, Change, DirectoryEntry, Errno, Filesystem, FilesystemInfo,
+    FilesystemStatus, Handle, Node, NodeKind, OpenFlags, Ownership, RenameFlags, Watcher,
 };
 use eyot_kernel::Vm;
 use eyot_kernel::vfs::MountOptions;
@@ -16,6 +16,7 @@ use eyot_memfs::Memfs;
 struct Believed {
     files: Memfs,
     lifetime_ns: u64,
+    without: Capabilities,
     lookups: AtomicU64,
     getattrs: AtomicU64,
     watcher: Mutex<Option<Weak<dyn Watcher>>>,
@@ -24,7 +25,8 @@ struct Believed {
 impl Believed {
     fn new(lifetime_ns: u64) -> Arc<Self> {
         let (lookups, getattrs) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { files: Memfs::new(), lifetime_ns, lookups, getattrs, watcher: Mutex::default() })
+        let without = Capabilities::empty();
+        Arc::new(Self { files: Memfs::new(), lifetime_ns, without, lookups, getattrs, watcher: Mutex::default() })
     }
 
     fn out(&self, attributes: Attributes) -> Attributes {
@@ -44,8 +46,9 @@ impl Believed {
 
 impl Filesystem for Believed {
     fn info(&self) -> FilesystemInfo {
-        let lifetime = self.lifetime_ns;
-        FilesystemInfo { entry_lifetime_ns: lifetime, absence_lifetime_ns: lifetime, ..self.files.info() }
+        let (lifetime, info) = (self.lifetime_ns, self.files.info());
+        let capabilities = info.capabilities - self.without;
+        FilesystemInfo { entry_lifetime_ns: lifetime, absence_lifetime_ns: lifetime, capabilities, ..info }
     }
     fn watch(&self, watcher: Weak<dyn Watcher>) {
         *self.watcher.lock().unwrap() = Some(watcher);
@@ -122,7 +125,10 @@ impl Filesystem for Believed {
 }
 
 fn vm(lifetime_ns: u64) -> (Arc<Believed>, Vm) {
-    let fs = Believed::new(lifetime_ns);
+    with(Believed::new(lifetime_ns))
+}
+
+fn with(fs: Arc<Believed>) -> (Arc<Believed>, Vm) {
     let builder = Vm::builder().root(Arc::new(Memfs::new())).user(0, 0);
     let vm = builder.mount("/m", fs.clone(), MountOptions::default()).build().unwrap();
     vm.write_file("/m/f", b"one", 0o644).unwrap();
@@ -153,6 +159,18 @@ fn for_ever_means_that_nothing_is_asked_again() {
         assert_eq!(size(&vm, "/m/none"), Err(Errno::Noent));
     }
     assert_eq!(fs.asked(), (1, 0), "only the absent name, once");
+}
+
+#[test]
+fn names_that_the_backend_folds_are_asked_each_time() {
+    let fs = Believed::new(u64::MAX);
+    let folds = Believed { without: Capabilities::CASE_SENSITIVE, ..Arc::into_inner(fs).unwrap() };
+    let (fs, vm) = with(Arc::new(folds));
+    for _ in 0..3 {
+        assert_eq!(size(&vm, "/m/f"), Ok(3));
+        assert_eq!(size(&vm, "/m/none"), Err(Errno::Noent));
+    }
+    assert_eq!(fs.asked().0, 6);
 }
 
 #[test]

@@ -46,7 +46,12 @@ impl Mount {
     ) -> Result<(Arc<Mount>, Arc<Dentry>), Errno> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let fs = super::waiting::as_called(fs);
-        let info = fs.info();
+        let mut info = fs.info();
+        if !info.capabilities.contains(Capabilities::CASE_SENSITIVE) {
+            // Names that differ by case are one to the backend: what happens to one happens to others that the kernel remembers apart.
+            info.entry_lifetime_ns = 0;
+            info.absence_lifetime_ns = 0;
+        }
         let mount = Arc::new(Mount {
             id: NEXT_ID.fetch_add(1, Relaxed),
             fs,
