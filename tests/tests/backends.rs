@@ -31,7 +31,9 @@ fn json(ended: &Ended) -> Value {
 fn inspect_shows_what_a_backend_is() {
     let Some(memfs) = memfs() else { return };
     let ended = backend(&["inspect", &memfs]);
-    for part in ["eyot:backend 0.1.0, mount-backend", "eyot:backend/clock@0.1.0", "granted by default", "bytes_max", "1G"] {
+    for part in
+        ["eyot:backend 0.1.0, mount-backend", "eyot:backend/clock@0.1.0", "granted by default", "bytes_max", "1G"]
+    {
         assert!(ended.ok().contains(part), "no {part:?} in\n{}", ended.stdout);
     }
     let ended = backend(&["inspect", &memfs, "--json"]);
@@ -161,7 +163,8 @@ fn builds_and_passes(language: &str, build: &[&str], made: &str, prepare: impl F
         prepare(&dir, &mut command);
         let built = command.output().unwrap();
         assert!(built.status.success(), "{name}: {}", String::from_utf8_lossy(&built.stderr));
-        let wasm = dir.join(made.replace("MODULE", &name.replace('-', "_")).replace("NAME", &name)).display().to_string();
+        let wasm =
+            dir.join(made.replace("MODULE", &name.replace('-', "_")).replace("NAME", &name)).display().to_string();
         let inspected = backend(&["inspect", "--json", &wasm]);
         inspected.ok();
         let what = json(&inspected);
@@ -170,7 +173,13 @@ fn builds_and_passes(language: &str, build: &[&str], made: &str, prepare: impl F
         assert_eq!(what["settings"].as_array().unwrap().len(), usize::from(world == "mount"));
         assert!(backend(&["test", &wasm]).ok().contains("cases hold"));
         let mount = format!("/m=component:{wasm}{}", if world == "mount" { ",bytes_max=1M" } else { "" });
-        let used = Eyot::new(["sh", "--mount", &mount, "-c", "mkdir /m/d && echo hello > /m/d/f && cat /m/d/f; df /m | wc -l"]);
+        let used = Eyot::new([
+            "sh",
+            "--mount",
+            &mount,
+            "-c",
+            "mkdir /m/d && echo hello > /m/d/f && cat /m/d/f; df /m | wc -l",
+        ]);
         assert!(used.run().ok().starts_with("hello\n"));
     }
 }
@@ -209,7 +218,9 @@ fn a_backend_in_c() {
     let clang = ["clang", "clang-22"].iter().any(|name| tool("CLANG", name).is_some());
     let (bindgen, tools) = (tool("WIT_BINDGEN", "wit-bindgen"), tool("WASM_TOOLS", "wasm-tools"));
     let (Some(bindgen), Some(tools), true) = (bindgen, tools, clang && (sysroot.is_some() || system.is_dir())) else {
-        eprintln!("left out: one of clang, a WASI sysroot, wit-bindgen (crate wit-bindgen-cli) and wasm-tools is missing");
+        eprintln!(
+            "left out: one of clang, a WASI sysroot, wit-bindgen (crate wit-bindgen-cli) and wasm-tools is missing"
+        );
         return;
     };
     builds_and_passes("c", &["sh", "build.sh"], "NAME.wasm", |_, command| {

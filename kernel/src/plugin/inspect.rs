@@ -152,10 +152,9 @@ impl Inspection {
         };
         let exports: Vec<_> =
             ty.exports(engine).map(|(name, item)| interface(name, &item.ty)).take(NAMES_MAX).collect();
-        let imports = ty.imports(engine).map(|(name, item)| Import {
-            grant: grant(name, &item.ty),
-            interface: interface(name, &item.ty),
-        });
+        let imports = ty
+            .imports(engine)
+            .map(|(name, item)| Import { grant: grant(name, &item.ty), interface: interface(name, &item.ty) });
         let imports = imports.take(NAMES_MAX).collect();
         let version = exports.iter().find_map(|export| version_of(&export.name)).map(str::to_owned);
         let worlds = worlds(&exports, version.as_deref());

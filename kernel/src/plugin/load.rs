@@ -19,7 +19,9 @@ use super::watch::{CallTime, watch};
 const MEMORY_BYTES_MAX_DEFAULT: usize = 256 << 20;
 /// How long a call may take when nothing else is said. A call blocks the thread that makes it, so this is what a component can take from its guests.
 const CALL_TIME_MAX_DEFAULT: Duration = Duration::from_secs(1);
-/// The most instances, tables and memories of one component.
+/// The most core instances of one component: a language whose runtime is linked from shared libraries, as Python's is, has an instance of each.
+const INSTANCES_MAX: usize = 128;
+/// The most tables, and the most memories, of one component.
 const PARTS_MAX: usize = 32;
 /// The most elements of a table of a component.
 const TABLE_ELEMENTS_MAX: usize = 100_000;
@@ -125,7 +127,7 @@ pub(super) fn instantiate(
     let limits = StoreLimitsBuilder::new()
         .memory_size(config.memory_bytes_max)
         .table_elements(TABLE_ELEMENTS_MAX)
-        .instances(PARTS_MAX)
+        .instances(INSTANCES_MAX)
         .tables(PARTS_MAX)
         .memories(PARTS_MAX)
         .build();

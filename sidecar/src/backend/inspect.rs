@@ -44,8 +44,12 @@ fn obstacle(inspection: &Inspection) -> Option<String> {
     if inspection.worlds.is_empty() {
         return Some("is no filesystem: it does not export eyot:backend/filesystem; add that export".into());
     }
-    let missing: Vec<_> =
-        inspection.imports.iter().filter(|import| import.grant != Grant::ByDefault).map(|i| &*i.interface.name).collect();
+    let missing: Vec<_> = inspection
+        .imports
+        .iter()
+        .filter(|import| import.grant != Grant::ByDefault)
+        .map(|i| &*i.interface.name)
+        .collect();
     if !missing.is_empty() {
         return Some(format!(
             "cannot be mounted: it imports {}, and no mount can grant that yet; build it without",
@@ -76,9 +80,10 @@ fn as_text(subject: &Subject, inspection: &Inspection) -> String {
     let functions = |interface: &Interface| interface.functions.join(", ");
     let exports: Vec<_> = inspection.exports.iter().map(|one| vec![one.name.clone(), counted(one)]).collect();
     text += &format!("\nexports\n{}", or_none(columns("  ", &exports)));
-    let imports = inspection.imports.iter().map(|import| {
-        vec![import.interface.name.clone(), import.grant.name().into(), functions(&import.interface)]
-    });
+    let imports = inspection
+        .imports
+        .iter()
+        .map(|import| vec![import.interface.name.clone(), import.grant.name().into(), functions(&import.interface)]);
     text += &format!("\nimports\n{}", or_none(columns("  ", &imports.collect::<Vec<_>>())));
     text + &settings_text(inspection)
 }
@@ -147,9 +152,7 @@ fn capabilities(info: &FilesystemInfo) -> Vec<String> {
 fn as_json(subject: &Subject, inspection: &Inspection, obstacle: Option<&str>) -> Value {
     let worlds: Vec<_> = inspection.worlds.iter().map(|world| world.name()).collect();
     let interface = |one: &Interface| json!({ "name": one.name, "functions": one.functions });
-    let import = |one: &eyot_kernel::plugin::Import| {
-        json!({ "name": one.interface.name, "functions": one.interface.functions, "grant": one.grant.name() })
-    };
+    let import = |one: &eyot_kernel::plugin::Import| json!({ "name": one.interface.name, "functions": one.interface.functions, "grant": one.grant.name() });
     let setting = |one: &SettingDescription<String>| {
         json!({
             "key": one.key,

@@ -161,7 +161,9 @@ mod tests {
 
     #[test]
     fn lines_of_the_other_world_are_left_out() {
-        let fill = |with_settings| fill("a\n// {{#mount}}\nm {{name}}\n# {{/}}\nb\n", &Values { name: "n".into(), with_settings });
+        let fill = |with_settings| {
+            fill("a\n// {{#mount}}\nm {{name}}\n# {{/}}\nb\n", &Values { name: "n".into(), with_settings })
+        };
         assert_eq!(fill(true), "a\nm n\nb\n");
         assert_eq!(fill(false), "a\nb\n");
     }

@@ -36,7 +36,10 @@ fn verdict(card: &Scorecard) -> String {
     }
     let failed = total.failed + total.timed_out;
     let seed = card.seed;
-    format!("\n{failed} of {} cases do not hold; --filter NAME runs one alone, --seed {seed} repeats it", total.passed + failed)
+    format!(
+        "\n{failed} of {} cases do not hold; --filter NAME runs one alone, --seed {seed} repeats it",
+        total.passed + failed
+    )
 }
 
 fn as_json(subject: &Subject, card: &Scorecard) -> Value {

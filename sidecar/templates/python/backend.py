@@ -33,6 +33,7 @@ SIZE_MAX = 2**63 - 1
 INODES_MAX = 100_000
 BLOCK_BYTES = 4096
 NAME_BYTES_MAX = 255
+TARGET_BYTES_MAX = 4095
 
 
 @dataclass
@@ -278,6 +279,8 @@ class Filesystem(exports.Filesystem):
     def symlink(self, dir: int, name: str, target: str, owner: Ownership) -> Attributes:
         if not target:
             raise Err(Errno.NOENT)
+        if len(target.encode()) > TARGET_BYTES_MAX:
+            raise Err(Errno.NAMETOOLONG)
         return tree.add(dir, name, NodeKind.SYMLINK, Ownership(0o777, owner.uid, owner.gid), target)
 
     def make_node(self, dir: int, name: str, kind: NodeKind, device: int, owner: Ownership) -> Attributes:

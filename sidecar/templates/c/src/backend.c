@@ -115,7 +115,9 @@ bool exports_eyot_backend_filesystem_mkdir(
 bool exports_eyot_backend_filesystem_symlink(
     uint64_t dir, string *name, string *target, ownership *owner, attributes *ret, eyot_backend_types_errno_t *err) {
     owner->mode = 0777;
-    error failed = target->len == 0 ? E(NOENT) : add(dir, name, KIND(SYMLINK), *owner, target, ret);
+    error failed = target->len == 0                 ? E(NOENT)
+                   : target->len > TARGET_BYTES_MAX ? E(NAMETOOLONG)
+                                                    : add(dir, name, KIND(SYMLINK), *owner, target, ret);
     {{world_module}}_string_free(name);
     {{world_module}}_string_free(target);
     return answer(failed, err);

@@ -24,6 +24,7 @@ enum {
     INODES_MAX = 100000,
     BLOCK_BYTES = 4096,
     NAME_BYTES_MAX = 255,
+    TARGET_BYTES_MAX = 4095,
 };
 
 // A name in a directory.

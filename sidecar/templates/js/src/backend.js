@@ -5,12 +5,20 @@
 
 import { now } from 'eyot:backend/clock@0.1.0';
 
+// componentize-js reads every string with this, which would lose the first character of a name that begins with U+FEFF.
+globalThis.TextDecoder = class extends TextDecoder {
+  constructor(label, options) {
+    super(label, { ...options, ignoreBOM: true });
+  }
+};
+
 const ROOT = 1n;
 const FOREVER = 0xffff_ffff_ffff_ffffn;
 const SIZE_MAX = 0x7fff_ffff_ffff_ffffn;
 const INODES_MAX = 100_000;
 const BLOCK_BYTES = 4096;
 const NAME_BYTES_MAX = 255;
+const TARGET_BYTES_MAX = 4095;
 
 let bytesMax = 64 * 1024 * 1024;
 let bytesUsed = 0;
@@ -255,6 +263,7 @@ export const filesystem = {
   symlink(dirNode, name, target, owner) {
     const dir = roomFor(dirNode, name);
     if (target === '') throw 'noent';
+    if (byteLength(target) > TARGET_BYTES_MAX) throw 'nametoolong';
     const inode = make('symlink', { ...owner, mode: 0o777 }, now());
     inode.target = target;
     addName(dir, name, inode);

@@ -12,6 +12,7 @@ pub const BYTES_MAX_DEFAULT: u64 = 64 << 20;
 const INODES_MAX: usize = 100_000;
 const BLOCK_BYTES: u32 = 4096;
 const NAME_BYTES_MAX: usize = 255;
+const TARGET_BYTES_MAX: usize = 4095;
 const SIZE_MAX: u64 = i64::MAX as u64;
 
 /// All there is.
@@ -317,6 +318,9 @@ impl Tree {
     pub fn symlink(&mut self, dir: Node, name: &str, target: String, owner: Ownership) -> Result<Attributes, Errno> {
         if target.is_empty() {
             return Err(Errno::Noent);
+        }
+        if target.len() > TARGET_BYTES_MAX {
+            return Err(Errno::Nametoolong);
         }
         self.add(dir, name, Body::Symlink(target), Ownership { mode: 0o777, ..owner })
     }
