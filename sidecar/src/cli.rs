@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use eyot_kernel::vm::MountConfig;
 
+use crate::backend::options::{self, BackendCommand};
 use crate::values::{self, MountPoint, Variable};
 
 #[derive(Debug, Parser)]
@@ -31,6 +32,7 @@ Examples:
   eyot sh --mount /m=component:memfs.wasm          a mount that a plug-in serves
   eyot sh --mount /src=overlay:host:.              a host directory; changes stay in memory
   eyot sh --mount /home/user=sqlfs:home.db         files that outlast the VM, in one database
+  eyot backend new notes --lang rust               a plug-in of your own
 
 Exit code: the program's own; 128+N when signal N ended it; 124 after --timeout; 126 when it can't be
 executed; 127 when it isn't there; 2 for a wrong command line; 1 when the VM can't be set up.
@@ -80,6 +82,12 @@ pub enum Command {
         spec: MountConfig,
         /// The directory of the host; what is in it is hidden meanwhile
         point: PathBuf,
+    },
+    /// Write a filesystem backend: a project to begin with, its test, its speed, what it asks for
+    #[command(after_help = options::HELP)]
+    Backend {
+        #[command(subcommand)]
+        command: BackendCommand,
     },
     /// Show where eyot finds its base image, libraries and caches
     Info {

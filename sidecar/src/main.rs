@@ -1,5 +1,6 @@
 //! The command `eyot`: runs untrusted programs in a virtual machine inside this process.
 
+mod backend;
 mod cli;
 mod config;
 mod executors;
@@ -54,6 +55,7 @@ fn act(command: Command) -> Result<u8, Failure> {
             session::run(&island::new(&home, &vm)?, &vm, program)
         }
         Command::Mount { spec, point, allow_other } => export::serve(&home, &spec, &point, allow_other),
+        Command::Backend { command } => backend::run(&home, command),
         Command::Info { json: true } => print(&format!("{:#}\n", info::json(&home))),
         Command::Info { json: false } => print(&format!("{}\n", info::text(&home))),
         Command::Completions { shell } => {

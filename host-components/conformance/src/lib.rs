@@ -16,6 +16,7 @@
 //! Each case runs on a fresh filesystem, on a thread of its own and with a deadline. A backend that panics or hangs fails its case and not the kit.
 //! What a case demands is in POSIX, in Linux's manual pages or in `wit/backend`, and each case names its source.
 
+pub mod bench;
 #[cfg(feature = "broken")]
 pub mod broken;
 mod calls;

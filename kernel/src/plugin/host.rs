@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine};
 
+use super::load::reason;
 use super::{PluginConfig, PluginError, PluginFilesystem};
 use crate::wasm::cache::{CodeCache, Unusable};
 
@@ -40,23 +41,27 @@ impl PluginHost {
     /// # Errors
     /// As [`PluginFilesystem::load`].
     pub fn load(&self, bytes: &[u8], config: PluginConfig) -> Result<PluginFilesystem, PluginError> {
+        PluginFilesystem::start(&self.compile(bytes, &config.name)?, config)
+    }
+
+    /// Compiles a component, or finds its code in the cache: for one that is to be started many times. `name` is for messages.
+    ///
+    /// # Errors
+    /// When it is no valid component.
+    pub fn compile(&self, bytes: &[u8], name: &str) -> Result<Component, PluginError> {
         let hash = *blake3::hash(bytes).as_bytes();
         if let Some(component) = self.cached(&hash) {
-            return PluginFilesystem::start(&component, config);
+            return Ok(component);
         }
-        let invalid =
-            |error: wasmtime::Error| PluginError::Invalid { name: config.name.clone(), reason: format!("{error:#}") };
+        let invalid = |error: wasmtime::Error| PluginError::Invalid { name: name.to_owned(), reason: reason(&error) };
         let component = Component::from_binary(&self.engine, bytes).map_err(invalid)?;
         if let Some(cache) = &self.cache {
             let stored = component.serialize().map(|code| cache.store(&hash, &code));
             if !matches!(stored, Ok(Ok(()))) {
-                tracing::warn!(
-                    name = config.name,
-                    "a plug-in's code could not be kept: it will be compiled again next time"
-                );
+                tracing::warn!(name, "a plug-in's code could not be kept: it will be compiled again next time");
             }
         }
-        PluginFilesystem::start(&component, config)
+        Ok(component)
     }
 
     fn cached(&self, hash: &[u8; 32]) -> Option<Component> {

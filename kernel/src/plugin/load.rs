@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eyot_backend::{FilesystemInfo, Settings, Timestamp};
-use wasmtime::component::{Component, HasSelf, Linker, types::ComponentItem};
+use wasmtime::component::{Component, HasSelf, Instance, Linker, types::ComponentItem};
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
 
 use super::answers;
@@ -19,7 +19,9 @@ use super::watch::{CallTime, watch};
 const MEMORY_BYTES_MAX_DEFAULT: usize = 256 << 20;
 /// How long a call may take when nothing else is said. A call blocks the thread that makes it, so this is what a component can take from its guests.
 const CALL_TIME_MAX_DEFAULT: Duration = Duration::from_secs(1);
-/// The most instances, tables and memories of one component.
+/// The most core instances of one component: a language whose runtime is linked from shared libraries, as Python's is, has an instance of each.
+const INSTANCES_MAX: usize = 128;
+/// The most tables, and the most memories, of one component.
 const PARTS_MAX: usize = 32;
 /// The most elements of a table of a component.
 const TABLE_ELEMENTS_MAX: usize = 100_000;
@@ -80,41 +82,63 @@ impl PluginFilesystem {
 
     /// Starts a component that is compiled already (from a code cache, or to start it many times).
     pub fn start(component: &Component, config: PluginConfig) -> Result<Self, PluginError> {
-        let name = || config.name.clone();
-        let engine = component.engine();
         check_imports(component, &config.name)?;
-        let mut linker = Linker::<HostState>::new(engine);
-        let link = |error: &wasmtime::Error| PluginError::Invalid { name: name(), reason: reason(error) };
-        types::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(|error| link(&error))?;
-        clock::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(|error| link(&error))?;
-        transfer::add_to_linker(&mut linker).map_err(|error| link(&error))?;
-        let pre = linker.instantiate_pre(component).map_err(|error| link(&error))?;
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(config.memory_bytes_max)
-            .table_elements(TABLE_ELEMENTS_MAX)
-            .instances(PARTS_MAX)
-            .tables(PARTS_MAX)
-            .memories(PARTS_MAX)
-            .build();
-        let call = CallTime::new(config.call_time_max);
-        let mut store =
-            Store::new(engine, HostState { limits, call, clock: Arc::clone(&config.clock), reply: Reply::default() });
-        store.limiter(|state| &mut state.limits);
-        watch(&mut store).map_err(|error| PluginError::Start { name: name(), reason: error.to_string() })?;
-        let start = |error: &wasmtime::Error| PluginError::Start { name: name(), reason: reason(error) };
-        let instance = pre.instantiate(&mut store).map_err(|error| start(&error))?;
-        let exports = |reason: String| PluginError::Exports { name: name(), reason };
+        let (mut store, instance) = instantiate(component, &config, Stubs::No)?;
+        let exports = |reason: String| PluginError::Exports { name: config.name.clone(), reason };
         let guest = Guest::load(&mut store, &instance).map_err(exports)?;
         if Mount::is_exported(&mut store, &instance) {
             let mount = Mount::load(&mut store, &instance).map_err(exports)?;
             configure(&mount, &mut store, &config)?;
         } else if !config.settings.is_empty() {
-            return Err(PluginError::NoSettings { name: name() });
+            return Err(PluginError::NoSettings { name: config.name });
         }
+        let start = |error: &wasmtime::Error| PluginError::Start { name: config.name.clone(), reason: reason(error) };
         let (info,) = guest.info(&mut store).map_err(|error| start(&error))?;
-        let info: FilesystemInfo = answers::info(info).map_err(|what| PluginError::Info { name: name(), what })?;
+        let info: FilesystemInfo =
+            answers::info(info).map_err(|what| PluginError::Info { name: config.name.clone(), what })?;
         Ok(Self::new(config.name, info, Live { store, guest }))
     }
+}
+
+/// Whether what nobody granted is put in place as functions that trap: enough to ask a component what it is, and nothing that it could use.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stubs {
+    No,
+    Traps,
+}
+
+/// Links a component to what it is granted, and makes an instance with its limits.
+pub(super) fn instantiate(
+    component: &Component,
+    config: &PluginConfig,
+    stubs: Stubs,
+) -> Result<(Store<HostState>, Instance), PluginError> {
+    let name = || config.name.clone();
+    let engine = component.engine();
+    let mut linker = Linker::<HostState>::new(engine);
+    let link = |error: &wasmtime::Error| PluginError::Invalid { name: name(), reason: reason(error) };
+    types::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(|error| link(&error))?;
+    clock::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(|error| link(&error))?;
+    transfer::add_to_linker(&mut linker).map_err(|error| link(&error))?;
+    if stubs == Stubs::Traps {
+        linker.define_unknown_imports_as_traps(component).map_err(|error| link(&error))?;
+    }
+    let pre = linker.instantiate_pre(component).map_err(|error| link(&error))?;
+    let limits = StoreLimitsBuilder::new()
+        .memory_size(config.memory_bytes_max)
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .instances(INSTANCES_MAX)
+        .tables(PARTS_MAX)
+        .memories(PARTS_MAX)
+        .build();
+    let call = CallTime::new(config.call_time_max);
+    let state = HostState { limits, call, clock: Arc::clone(&config.clock), reply: Reply::default() };
+    let mut store = Store::new(engine, state);
+    store.limiter(|state| &mut state.limits);
+    watch(&mut store).map_err(|error| PluginError::Start { name: name(), reason: error.to_string() })?;
+    let start = |error: &wasmtime::Error| PluginError::Start { name: name(), reason: reason(error) };
+    let instance = pre.instantiate(&mut store).map_err(|error| start(&error))?;
+    Ok((store, instance))
 }
 
 fn configure(mount: &Mount, store: &mut Store<HostState>, config: &PluginConfig) -> Result<(), PluginError> {
@@ -139,17 +163,17 @@ fn configure(mount: &Mount, store: &mut Store<HostState>, config: &PluginConfig)
     }
 }
 
-/// Refuses a component that imports more than the types, the clock and the transfer of bytes, and names what.
-fn check_imports(component: &Component, name: &str) -> Result<(), PluginError> {
+/// Whether every component gets this import: the types, the clock and the transfer of bytes.
+pub(super) fn is_granted(import: &str, item: &ComponentItem) -> bool {
     let granted = ["eyot:backend/types@0.1.", "eyot:backend/clock@0.1.", "eyot:backend/transfer@0.1."];
+    granted.iter().any(|prefix| import.starts_with(prefix)) && matches!(item, ComponentItem::ComponentInstance(_))
+}
+
+/// Refuses a component that imports more than it is granted, and names what.
+fn check_imports(component: &Component, name: &str) -> Result<(), PluginError> {
     let ty = component.component_type();
-    let mut imports: Vec<String> = Vec::new();
-    for (import, item) in ty.imports(component.engine()) {
-        let is_granted = granted.iter().any(|prefix| import.starts_with(prefix));
-        if !is_granted || !matches!(item.ty, ComponentItem::ComponentInstance(_)) {
-            imports.push(import.to_owned());
-        }
-    }
+    let missing = ty.imports(component.engine()).filter(|(import, item)| !is_granted(import, &item.ty));
+    let imports: Vec<String> = missing.map(|(import, _)| import.to_owned()).collect();
     if imports.is_empty() { Ok(()) } else { Err(PluginError::Imports { name: name.to_owned(), imports }) }
 }
 

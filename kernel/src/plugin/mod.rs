@@ -13,6 +13,7 @@ mod error;
 mod exports;
 mod filesystem;
 mod host;
+mod inspect;
 mod load;
 mod mount;
 mod transfer;
@@ -21,6 +22,7 @@ mod watch;
 pub use error::PluginError;
 pub use filesystem::PluginFilesystem;
 pub use host::PluginHost;
+pub use inspect::{FileKind, Grant, Import, Inspection, Interface, PUBLISHED, World};
 pub use load::PluginConfig;
 pub use mount::{Function, FunctionMetrics, MountMetrics, PluginMount, Starter};
 
