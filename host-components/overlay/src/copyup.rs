@@ -27,20 +27,26 @@ impl Overlay {
             self.copy_dir_up(inode)?;
             return Ok(false);
         }
-        let parent = inode.names.lock().at.as_ref().map(|(parent, _)| Arc::clone(parent));
+        let at = inode.names.lock().at.clone();
         let links = inode.top()?.getattr()?.links;
-        let parent = parent.filter(|_| links <= 1);
-        if let Some(parent) = &parent {
+        let only = at.as_ref().map(|(parent, _)| Arc::clone(parent)).filter(|_| links <= 1);
+        if let Some(parent) = &only {
             self.copy_dir_up(parent)?;
         }
-        let _copying = inode.copying.lock();
-        if inode.upper.get().is_some() {
-            return Ok(false);
+        {
+            let _copying = inode.copying.lock();
+            if inode.upper.get().is_some() {
+                return Ok(false);
+            }
+            let temp = self.copy(inode, changes)?;
+            match &only {
+                Some(parent) => self.publish_file(inode, parent, temp)?,
+                None => self.publish_linked(inode, links, temp)?,
+            }
         }
-        let temp = self.copy(inode, changes)?;
-        match parent {
-            Some(parent) => self.publish_file(inode, &parent, temp)?,
-            None => self.publish_linked(inode, links, temp)?,
+        if let Some((parent, name)) = at.filter(|_| links > 1) {
+            // The file is right without it, but for those who use the upper as a layer without the index.
+            let _ = self.cover_name(inode, &parent, &name);
         }
         Ok(true)
     }

@@ -1,6 +1,6 @@
 //! Hard links of the lowers: all names of a file lead to one copy.
 //!
-//! A file that has several names in the lowers is copied to `index/ID` in the work directory, and not to any of its names. Its record is the file
+//! A file that has several names in the lowers is copied to `index/ID` in the work directory, and linked to the name by which it was found. Its record is the file
 //! `index/ID.LOST`: in it is a path by which the lowers have the file, and `LOST` says how many of its names there are covered by something in the upper. A
 //! name that is still the lowers' leads through the index to the copy; one that is moved becomes a hard link of the copy. When the last of the lowers' names
 //! is covered, the record goes. The count is in the name because a rename needs no space, so that it can be taken back when the disk is full.
@@ -130,6 +130,24 @@ impl Overlay {
         drop(names);
         let kept = record.and_then(|record| self.index.inodes.lock().remove(&record.id));
         drop((at, kept));
+    }
+
+    /// Covers this name, if it still is the file's, and the lowers'.
+    pub(crate) fn cover_name(&self, inode: &Arc<Inode>, dir: &Arc<Inode>, name: &str) -> Result<(), Errno> {
+        self.copy_dir_up(dir)?;
+        let _entries = dir.entries.write();
+        if dir.is_dead() {
+            return Ok(());
+        }
+        let before = self.upper()?.fs.getattr(dir.upper_node()?)?;
+        match self.entry(dir, name)?.0 {
+            Some(entry) if !entry.in_upper && Arc::ptr_eq(&entry.inode, inode) => {
+                self.link_name(&entry.attributes, inode, dir, name)?;
+            }
+            _ => return Ok(()),
+        }
+        self.restore_times(dir.upper_node()?, &before);
+        Ok(())
     }
 
     /// Covers a name of the lowers with a hard link of the copy that it leads to.

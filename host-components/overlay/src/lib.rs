@@ -14,11 +14,12 @@
 //! whole. If it fails (`ENOSPC`) the lower's file stays as it was. Whole mebibytes of zeroes are not written. An open file, and a held inode, go on with the copy: a
 //! reader that had the file open sees what is written later. What the upper cannot take (an owner, a set-user-id bit, extended attributes) the copy has as the upper has it.
 //!
-//! **Hard links** of a lower stay one file: see `index.rs`. The file's copy is then in the index until the last of the lowers' names is covered, and not at
-//! those names; so an upper in which such files were changed is of use only together with its lowers, and by this overlay. `links` counts all names that the lower file
-//! has, also those that another layer hides. Renaming such a name needs hard links in the upper, else it is `EXDEV`.
+//! **Hard links** of a lower stay one file: see `index.rs`. The copy is in the index, and at those of its names that were used; the others lead there through the index until they
+//! are covered. An upper that becomes a lower of another overlay shows, like Linux's, such a file's old contents under its other names. `links` counts all names
+//! that the lower file has, also those that another layer hides. Renaming such a name needs hard links in the upper, else it is `EXDEV`.
 //!
-//! **Renaming** a directory of the lowers copies nothing but the directory itself: a redirect says where its contents are. So there is no `EXDEV`. A file is copied.
+//! **Renaming** a directory of the lowers copies nothing but the directory itself: a redirect says where its contents are. So there is no `EXDEV`, but `ENAMETOOLONG` for
+//! one whose path in the lowers is longer than 64 KiB. A file is copied.
 //!
 //! **Failures.** An operation that fails, for want of space or otherwise, has changed nothing that shows. A crash of the host between two steps leaves
 //! something in the work directory, which the next overlay clears up, and at worst a rename half done: the new name is right, and what was there before has the old one. That needs

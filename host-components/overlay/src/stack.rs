@@ -10,7 +10,7 @@ use crate::marks::{check_name, is_whiteout};
 use crate::overlay::Overlay;
 
 /// How many lookups of layers one name may take. Redirects in layers that somebody made up could ask for many more.
-const LOOKUPS_MAX: u32 = 100_000;
+const LOOKUPS_MAX: u32 = 1 << 19;
 
 /// What is under a name.
 pub(crate) struct Found {
@@ -58,7 +58,7 @@ struct Walk {
 impl Overlay {
     /// Looks a name up in a directory. The caller holds its `entries`.
     pub(crate) fn find(&self, dir: &Inode, name: &str) -> Result<Sought, Errno> {
-        let walk = self.walk(&dir.stack(), name, &mut LOOKUPS_MAX.clone())?;
+        let walk = self.walk(&dir.stack(), name, &mut { LOOKUPS_MAX })?;
         let whiteout_device = walk.whiteout_device;
         Ok(Sought { found: self.found(walk, dir, name), whiteout_device })
     }
@@ -85,7 +85,7 @@ impl Overlay {
         if self.is_reserved(dir, name) {
             return Ok((None, false));
         }
-        let walk = self.walk(&dir.stack(), name, &mut LOOKUPS_MAX.clone())?;
+        let walk = self.walk(&dir.stack(), name, &mut { LOOKUPS_MAX })?;
         let (Some(attributes), Some(top)) = (walk.attributes, walk.parts.first()) else {
             return Ok((None, walk.whiteout_device));
         };
@@ -108,12 +108,12 @@ impl Overlay {
 
     /// Whether the lowers have this name, whatever the upper has.
     pub(crate) fn is_below(&self, dir: &Inode, name: &str) -> Result<bool, Errno> {
-        Ok(self.walk(&dir.lower_stack(), name, &mut LOOKUPS_MAX.clone())?.attributes.is_some())
+        Ok(self.walk(&dir.lower_stack(), name, &mut { LOOKUPS_MAX })?.attributes.is_some())
     }
 
     /// What the lowers have at a path.
     pub(crate) fn in_lowers(&self, path: &str) -> Result<Parts, Errno> {
-        self.resolve(self.lowers_from, path, &mut LOOKUPS_MAX.clone())
+        self.resolve(self.lowers_from, path, &mut { LOOKUPS_MAX })
     }
 
     /// What the layers from `first` on have at a path; nothing when something else than directories is on the way.

@@ -297,7 +297,10 @@ fn all_names_of_a_file_lead_to_its_copy() {
         for name in ["d/a", "b", "c"] {
             assert_eq!((text(&fs, name).unwrap().as_str(), walk(&fs, name).unwrap().node), ("text more", a.node));
         }
-        assert_eq!(fs.getattr(a.node).unwrap().links, 3);
+        assert_eq!((fs.getattr(a.node).unwrap().links, fs.index_count()), (3, 1));
+        // Who has the upper as a layer sees the change under the name that was used.
+        let later = Overlay::read_only(vec![upper.clone(), lower.clone()]).unwrap();
+        assert_eq!((text(&later, "d/a").unwrap().as_str(), text(&later, "b").unwrap().as_str()), ("text more", "text"));
         fs.unlink(root, "b").unwrap();
         assert_eq!(fs.getattr(a.node).unwrap().links, 2);
         fs.rename(root, "c", walk(&fs, "e").unwrap().node, "c", NONE).unwrap();
@@ -306,7 +309,7 @@ fn all_names_of_a_file_lead_to_its_copy() {
         drop(fs);
         let fs = Overlay::new(upper.clone(), vec![lower.clone()]).unwrap();
         let a = walk(&fs, "d/a").unwrap();
-        assert_eq!((a.links, fs.index_count()), (3, 1));
+        assert_eq!((a.links, fs.index_count()), (3, 0), "no name is the lower's any more");
         for name in ["d/a", "e/c", "new"] {
             assert_eq!((text(&fs, name).unwrap().as_str(), walk(&fs, name).unwrap().node), ("text more", a.node));
         }
@@ -314,7 +317,7 @@ fn all_names_of_a_file_lead_to_its_copy() {
         fs.rename(root, "new", walk(&fs, "d").unwrap().node, "a", NONE).unwrap();
         assert_eq!(fs.getattr(a.node).unwrap().links, 3);
         fs.unlink(walk(&fs, "d").unwrap().node, "a").unwrap();
-        assert_eq!((fs.getattr(a.node).unwrap().links, fs.index_count()), (2, 0), "no name is the lower's any more");
+        assert_eq!(fs.getattr(a.node).unwrap().links, 2);
         fs.unlink(root, "new").unwrap();
         fs.unlink(walk(&fs, "e").unwrap().node, "c").unwrap();
         assert_eq!((fs.getattr(a.node).unwrap().links, read(&fs, a.node)), (0, b"text more".to_vec()));
@@ -457,7 +460,7 @@ fn a_copy_that_fails_leaves_no_trace() {
     lower.setxattr(walk(&*lower, "d/f").unwrap().node, "user.x", b"x").unwrap();
     let expected = dump(&*lower);
     // After every possible number of changes of the upper, and on one that is really full.
-    for allowed in 0..40 {
+    for allowed in 0..60 {
         let upper = Arc::new(Probe::new(memfs()));
         let fs = Overlay::new(upper.clone(), vec![lower.clone()]).unwrap();
         let f = walk(&fs, "d/f").unwrap().node;
@@ -484,7 +487,7 @@ fn a_copy_that_fails_leaves_no_trace() {
         }
         drop(fs);
         assert_eq!(dump(&Overlay::new(upper, vec![lower.clone()]).unwrap()), expected);
-        assert!(allowed < 30 || failed == 0, "{allowed} changes are not enough");
+        assert!(allowed < 50 || failed == 0, "{allowed} changes are not enough");
     }
     let full = Arc::new(Memfs::builder().bytes_max(1 << 20).build());
     let fs = over(&full, &[&lower]);
