@@ -56,11 +56,11 @@ fn what_is_no_backend_is_told_what_to_do() {
     let hungry = r#"(component (import "wasi:http/outgoing-handler@0.2.0" (instance)) (component $c)
         (instance $i (instantiate $c)) (export "eyot:backend/filesystem@0.1.0" (instance $i)))"#;
     let files = Files::new()
-        .with("module.wasm", &wat("(module)"))
-        .with("empty.wasm", &wat("(component)"))
+        .with("module.wasm", wat("(module)"))
+        .with("empty.wasm", wat("(component)"))
         .with("text.wasm", b"hello")
-        .with("later.wasm", &wat(later))
-        .with("hungry.wasm", &wat(hungry));
+        .with("later.wasm", wat(later))
+        .with("hungry.wasm", wat(hungry));
     for (name, part) in [
         ("module.wasm", "wasm-tools component new"),
         ("empty.wasm", "exports nothing of eyot:backend"),
@@ -141,11 +141,24 @@ fn tool(variable: &str, program: &str) -> Option<PathBuf> {
     })
 }
 
-fn in_cache(part: &str, begins: &str) -> Option<PathBuf> {
+/// What lies in a directory of the cache.
+fn in_cache(part: &str) -> Vec<PathBuf> {
     let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/eyot"));
-    let dir = std::env::var_os("EYOT_CACHE").map(PathBuf::from).or(home)?.join(part);
-    let entries = std::fs::read_dir(dir).ok()?.flatten();
-    entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(begins)).map(|entry| entry.path()).min()
+    let cache = std::env::var_os("EYOT_CACHE").map(PathBuf::from).or(home);
+    let entries = cache.and_then(|cache| std::fs::read_dir(cache.join(part)).ok());
+    entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// Whether this machine's Rust compiles for the target, with the standard library in `sysroot` or its own.
+fn compiles(sysroot: Option<&Path>) -> bool {
+    let files = Files::new().with("empty.rs", b"");
+    let mut rustc = Command::new(tool("RUSTC", "rustc").unwrap_or_else(|| "rustc".into()));
+    rustc.args(["--crate-type", "lib", "--target", "wasm32-unknown-unknown", "--edition", "2024"]);
+    rustc.arg(files.path("empty.rs")).arg("-o").arg(files.path("empty.rlib"));
+    if let Some(sysroot) = sysroot {
+        rustc.arg("--sysroot").arg(sysroot);
+    }
+    rustc.output().is_ok_and(|done| done.status.success())
 }
 
 /// Makes a project of each world, builds it by its one command and has it tested. `prepare` sets the build's environment.
@@ -186,12 +199,8 @@ fn builds_and_passes(language: &str, build: &[&str], made: &str, prepare: impl F
 
 #[test]
 fn a_backend_in_rust() {
-    let rustc = tool("RUSTC", "rustc").map(|rustc| {
-        let said = Command::new(rustc).args(["--print", "sysroot"]).output().unwrap().stdout;
-        PathBuf::from(String::from_utf8_lossy(&said).trim()).join("lib/rustlib/wasm32-unknown-unknown")
-    });
-    let has_target = rustc.is_some_and(|dir| dir.is_dir());
-    let sysroot = in_cache("guests/sysroot", "wasm32-unknown-unknown-");
+    let has_target = compiles(None);
+    let sysroot = in_cache("guests/sysroot").into_iter().find(|dir| !has_target && compiles(Some(dir)));
     if !has_target && sysroot.is_none() {
         eprintln!("left out: Rust has no target wasm32-unknown-unknown (rustup target add, or cargo xtask setup)");
         return;
@@ -203,7 +212,7 @@ fn a_backend_in_rust() {
         |dir, command| {
             // Not the directory of this build, nor what cargo says to those it runs.
             command.env("CARGO_TARGET_DIR", dir.join("target")).env_remove("RUSTFLAGS");
-            if let Some(sysroot) = sysroot.as_ref().filter(|_| !has_target) {
+            if let Some(sysroot) = &sysroot {
                 let flags = format!("--sysroot {}", sysroot.display());
                 command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags);
             }
@@ -213,7 +222,7 @@ fn a_backend_in_rust() {
 
 #[test]
 fn a_backend_in_c() {
-    let sysroot = std::env::var_os("WASI_SYSROOT").map(PathBuf::from).or_else(|| in_cache("guests/wasi-libc", ""));
+    let sysroot = std::env::var_os("WASI_SYSROOT").map(PathBuf::from).or_else(|| in_cache("guests/wasi-libc").pop());
     let system = Path::new("/usr/include/wasm32-wasi");
     let clang = ["clang", "clang-22"].iter().any(|name| tool("CLANG", name).is_some());
     let (bindgen, tools) = (tool("WIT_BINDGEN", "wit-bindgen"), tool("WASM_TOOLS", "wasm-tools"));

@@ -120,8 +120,8 @@ fn counted(interface: &Interface) -> String {
 
 fn size(bytes: usize) -> String {
     match bytes {
-        ..10_240 => format!("{bytes} bytes"),
-        ..10_485_760 => format!("{} KiB", bytes / 1024),
+        0..10_240 => format!("{bytes} bytes"),
+        10_240..10_485_760 => format!("{} KiB", bytes / 1024),
         _ => format!("{} MiB", bytes / 1_048_576),
     }
 }

@@ -5,12 +5,10 @@
 
 import { now } from 'eyot:backend/clock@0.1.0';
 
-// componentize-js reads every string with this, which would lose the first character of a name that begins with U+FEFF.
-globalThis.TextDecoder = class extends TextDecoder {
-  constructor(label, options) {
-    super(label, { ...options, ignoreBOM: true });
-  }
-};
+// componentize-js reads every string with a decoder that loses the first character of a name that begins with U+FEFF. This one does not.
+const exact = new TextDecoder('utf-8', { ignoreBOM: true });
+const { decode } = TextDecoder.prototype;
+TextDecoder.prototype.decode = (...input) => decode.apply(exact, input);
 
 const ROOT = 1n;
 const FOREVER = 0xffff_ffff_ffff_ffffn;
