@@ -32,7 +32,8 @@ pub fn run(home: &Home) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// One name of each program: the others are links to the same file.
+/// One name of each program that has machine code: the others are links to the same file, and what is no WebAssembly is an executor's, which may not be
+/// built in.
 fn programs(vm: &Vm) -> Result<Vec<String>, Failure> {
     let fail = |e| Failure::setup(format!("the base image's {PROGRAMS} cannot be listed: {e}"));
     let mut seen = BTreeSet::new();
@@ -40,7 +41,7 @@ fn programs(vm: &Vm) -> Result<Vec<String>, Failure> {
     for name in vm.read_dir(PROGRAMS).map_err(fail)? {
         let path = format!("{PROGRAMS}/{name}");
         let stat = vm.stat(&path).map_err(fail)?;
-        if seen.insert(stat.attributes.node) {
+        if seen.insert(stat.attributes.node) && vm.read_file(&path).map_err(fail)?.starts_with(b"\0asm") {
             programs.push(path);
         }
     }
