@@ -25,11 +25,11 @@ const SECRET_BYTES_MAX: u64 = 64 << 10;
 ///     type = "memfs"
 ///     settings = { bytes_max = "64M", mode = "0o1777" }
 ///
-///     [mounts."/bucket"]
-///     type = "s3"
-///     source = "my-bucket"
+///     [mounts."/plugin"]
+///     type = "component"
+///     source = "backend.wasm"
 ///     read_only = true
-///     settings = { secret_key = { env = "S3_SECRET" } }
+///     settings = { password = { env = "BACKEND_PASSWORD" } }
 /// "#).unwrap();
 /// assert_eq!(config.mounts["/data"].kind, "memfs");
 /// ```
