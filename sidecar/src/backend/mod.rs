@@ -1,6 +1,7 @@
 //! `eyot backend`: the way of somebody who writes a filesystem backend - a project to begin with, its test, its speed, and what it asks for.
 
 mod bench;
+mod compose;
 mod inspect;
 mod new;
 pub mod options;
@@ -20,6 +21,7 @@ pub fn run(home: &Home, command: BackendCommand) -> Result<u8, Failure> {
     match command {
         BackendCommand::New(options) => new::run(&options),
         BackendCommand::Inspect(options) => inspect::run(home, &options),
+        BackendCommand::Compose(options) => compose::run(&options),
         BackendCommand::Test(options) => test::run(home, &options),
         BackendCommand::Bench(options) => bench::run(home, &options),
     }

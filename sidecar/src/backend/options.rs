@@ -20,6 +20,9 @@ pub enum BackendCommand {
     /// Show what a component is: its version, what it imports and exports, its settings
     #[command(after_help = INSPECT_HELP)]
     Inspect(InspectOptions),
+    /// Put a layer and what lies below it together into one component
+    #[command(after_help = COMPOSE_HELP)]
+    Compose(ComposeOptions),
 }
 
 pub const HELP: &str = "\
@@ -69,6 +72,28 @@ replaced by functions that fail. Exit code: 0 for a backend that can be mounted,
 Examples:
   eyot backend inspect memfs.wasm
   eyot backend inspect memfs.wasm --json | jq .settings";
+
+const COMPOSE_HELP: &str = "\
+What LAYER imports and BELOW exports is joined; what is left of their imports is the new component's. It is what
+`wac plug LAYER --plug BELOW` does. Layers are crypt.wasm (which encrypts what lies below), and wasifs.wasm, by which
+a component that exports wasi:filesystem becomes a backend.
+
+Examples:
+  eyot backend compose crypt.wasm memfs.wasm -o secret.wasm
+  eyot backend compose wasifs.wasm theirs.wasm -o mountable.wasm";
+
+#[derive(Debug, Args)]
+pub struct ComposeOptions {
+    /// The component that imports
+    #[arg(value_name = "LAYER.wasm")]
+    pub layer: PathBuf,
+    /// The component whose exports it imports
+    #[arg(value_name = "BELOW.wasm")]
+    pub below: PathBuf,
+    /// The file to write
+    #[arg(short, long, value_name = "OUT.wasm")]
+    pub output: PathBuf,
+}
 
 #[derive(Debug, Args)]
 pub struct NewOptions {

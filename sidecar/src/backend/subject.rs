@@ -27,10 +27,7 @@ impl Subject {
     /// Reads a file; one that is no component is refused with what to do.
     pub fn read(home: &Home, file: &Path) -> Result<Self, Failure> {
         let name = file.display().to_string();
-        let content = std::fs::read(file).map_err(|error| {
-            Failure::setup(format!("{name}: {error}; build the backend first, and name the .wasm file it makes"))
-        })?;
-        recognise(&name, &content)?;
+        let content = read_component(file)?;
         let host = PluginHost::new(home.code()).map_err(|error| Failure::setup(error.to_string()))?;
         Ok(Self { name, bytes: content.len(), host, content })
     }
@@ -61,6 +58,16 @@ impl Subject {
             }
         })
     }
+}
+
+/// Reads a file that must be a component.
+pub fn read_component(file: &Path) -> Result<Vec<u8>, Failure> {
+    let name = file.display().to_string();
+    let content = std::fs::read(file).map_err(|error| {
+        Failure::setup(format!("{name}: {error}; build the backend first, and name the .wasm file it makes"))
+    })?;
+    recognise(&name, &content)?;
+    Ok(content)
 }
 
 /// Refuses what is no component.
