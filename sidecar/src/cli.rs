@@ -71,17 +71,27 @@ pub enum Command {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_names = ["PROGRAM", "ARGS"])]
         command: Vec<String>,
     },
-    /// Mount one of Eyot's filesystems on a directory of the host, by FUSE
+    /// Mount one of Eyot's filesystems, or a VM's whole tree, on a directory of the host, by FUSE
     #[command(after_help = MOUNT_HELP)]
     Mount {
         /// Serve it to other users, too
         #[arg(long)]
         allow_other: bool,
+        /// Serve the whole tree of a VM on DIR, with everything that is mounted in it
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["spec", "point"])]
+        vm: Option<PathBuf>,
+        /// Mount something at a directory of the VM, as for `eyot sh`
+        #[arg(long = "mount", value_name = "GUEST=SPEC", value_parser = values::mount, requires = "vm", conflicts_with = "spec")]
+        mounts: Vec<MountPoint>,
+        /// Read the VM's mounts and limits from a file, TOML or JSON
+        #[arg(long, value_name = "FILE", requires = "vm", conflicts_with = "spec")]
+        config: Option<PathBuf>,
         /// The filesystem, written as for --mount: memfs, archive:FILE, sqlfs:FILE, component:FILE, host:DIR, overlay:SPEC
-        #[arg(value_parser = values::mount_spec)]
-        spec: MountConfig,
-        /// The directory of the host; what is in it is hidden meanwhile
-        point: PathBuf,
+        #[arg(value_parser = values::mount_spec, required_unless_present = "vm")]
+        spec: Option<MountConfig>,
+        /// The directory of the host; it must be empty
+        #[arg(required_unless_present = "vm")]
+        point: Option<PathBuf>,
     },
     /// Write a filesystem backend: a project to begin with, its test, its speed, what it asks for
     #[command(after_help = options::HELP)]
@@ -138,7 +148,8 @@ Examples:
   eyot mount archive:image.tar.zst /mnt/image      an archive, without unpacking it
   eyot mount sqlfs:home.db /mnt/home               files in one SQLite database
   eyot mount component:memfs.wasm /mnt/m           what a plug-in serves
-  eyot mount overlay:host:./src /mnt/src           a directory, with changes kept in memory only";
+  eyot mount overlay:host:./src /mnt/src           a directory, with changes kept in memory only
+  eyot mount --vm /mnt/vm --mount /data=host:.:ro  a VM's tree, as its programs would see it";
 
 /// What every VM can be given.
 #[derive(Debug, Default, Args)]
@@ -189,6 +200,17 @@ mod tests {
         let Command::Sh { vm, command, args } = cli.command else { panic!("not sh") };
         assert_eq!((command.as_deref(), vm.timeout), (Some("echo hi"), Some(Duration::from_secs(3))));
         assert!(args.is_empty());
+    }
+
+    #[test]
+    fn mount_takes_a_filesystem_or_a_vm() {
+        let parse = |args: &[&str]| Cli::try_parse_from(["eyot", "mount"].iter().chain(args));
+        assert!(parse(&["memfs", "/mnt"]).is_ok() && parse(&["--vm", "/mnt", "--mount", "/m=memfs"]).is_ok());
+        for wrong in
+            [&["memfs"][..], &[], &["--vm", "/mnt", "memfs", "/mnt"], &["memfs", "/mnt", "--mount", "/m=memfs"]]
+        {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

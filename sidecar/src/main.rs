@@ -54,7 +54,16 @@ fn act(command: Command) -> Result<u8, Failure> {
             let program = session::Program { path, arg0: None, args, interactive: false };
             session::run(&island::new(&home, &vm)?, &vm, program)
         }
-        Command::Mount { spec, point, allow_other } => export::serve(&home, &spec, &point, allow_other),
+        Command::Mount { vm: Some(point), mounts, config, allow_other, .. } => {
+            export::vm(&home, &cli::VmOptions { mounts, config, ..Default::default() }, &point, allow_other)
+        }
+        Command::Mount { spec: Some(spec), point: Some(point), allow_other, .. } => {
+            export::filesystem(&home, &spec, &point, allow_other)
+        }
+        // The parser sees to it.
+        Command::Mount { .. } => {
+            Err(Failure::usage("mount: name a filesystem and a directory, or --vm DIR".to_owned()))
+        }
         Command::Backend { command } => backend::run(&home, command),
         Command::Info { json: true } => print(&format!("{:#}\n", info::json(&home))),
         Command::Info { json: false } => print(&format!("{}\n", info::text(&home))),

@@ -2,8 +2,7 @@
 //! mount of a plug-in that fails later. The VM goes on without it.
 
 use eyot_backend::{
-    AttributeChanges, Attributes, Capabilities, DirectoryEntry, Errno, Filesystem, FilesystemInfo, FilesystemStatus,
-    Handle, Node, NodeKind, OpenFlags, Ownership, RenameFlags, Timestamp,
+    Attributes, Capabilities, Errno, Filesystem, FilesystemInfo, Handle, Node, NodeKind, Timestamp, refuse_calls,
 };
 
 const ROOT: Node = 1;
@@ -21,6 +20,9 @@ impl Retired {
 }
 
 impl Filesystem for Retired {
+    refuse_calls!(Errno::Io: lookup setattr create mkdir symlink make_node link unlink rmdir rename);
+    refuse_calls!(Errno::Io: readlink open read write fsync readdir statfs);
+
     fn info(&self) -> FilesystemInfo {
         FilesystemInfo {
             root: ROOT,
@@ -58,74 +60,6 @@ impl Filesystem for Retired {
     fn forget(&self, _: Node, _: u64) {}
 
     fn release(&self, _: Node, _: Handle) {}
-
-    fn lookup(&self, _: Node, _: &str) -> Result<Attributes, Errno> {
-        Err(Errno::Io)
-    }
-
-    fn setattr(&self, _: Node, _: &AttributeChanges) -> Result<Attributes, Errno> {
-        Err(Errno::Io)
-    }
-
-    fn create(&self, _: Node, _: &str, _: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Io)
-    }
-
-    fn mkdir(&self, _: Node, _: &str, _: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Io)
-    }
-
-    fn symlink(&self, _: Node, _: &str, _: &str, _: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Io)
-    }
-
-    fn make_node(&self, _: Node, _: &str, _: NodeKind, _: u64, _: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Io)
-    }
-
-    fn link(&self, _: Node, _: Node, _: &str) -> Result<Attributes, Errno> {
-        Err(Errno::Io)
-    }
-
-    fn unlink(&self, _: Node, _: &str) -> Result<(), Errno> {
-        Err(Errno::Io)
-    }
-
-    fn rmdir(&self, _: Node, _: &str) -> Result<(), Errno> {
-        Err(Errno::Io)
-    }
-
-    fn rename(&self, _: Node, _: &str, _: Node, _: &str, _: RenameFlags) -> Result<(), Errno> {
-        Err(Errno::Io)
-    }
-
-    fn readlink(&self, _: Node) -> Result<String, Errno> {
-        Err(Errno::Io)
-    }
-
-    fn open(&self, _: Node, _: OpenFlags) -> Result<Handle, Errno> {
-        Err(Errno::Io)
-    }
-
-    fn read(&self, _: Node, _: Handle, _: u64, _: &mut [u8]) -> Result<usize, Errno> {
-        Err(Errno::Io)
-    }
-
-    fn write(&self, _: Node, _: Handle, _: u64, _: &[u8]) -> Result<usize, Errno> {
-        Err(Errno::Io)
-    }
-
-    fn fsync(&self, _: Node, _: Handle, _: bool) -> Result<(), Errno> {
-        Err(Errno::Io)
-    }
-
-    fn readdir(&self, _: Node, _: u64, _: usize) -> Result<Vec<DirectoryEntry>, Errno> {
-        Err(Errno::Io)
-    }
-
-    fn statfs(&self) -> Result<FilesystemStatus, Errno> {
-        Err(Errno::Io)
-    }
 }
 
 #[cfg(test)]

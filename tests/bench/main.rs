@@ -4,6 +4,7 @@
 //! the medians, Eyot over its peer.
 
 mod guests;
+mod mounts;
 mod rows;
 mod stats;
 mod world;

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use eyot_kernel::Vm;
 use eyot_kernel::process::Executor;
-use eyot_kernel::vm::Output;
+use eyot_kernel::vm::{Output, VmBuilder};
 use eyot_kernel::wasm::{WasmConfig, WasmExecutor};
 use eyot_memfs::{BaseImage, Memfs};
 
@@ -22,7 +22,7 @@ fn base() -> Result<Arc<BaseImage>, String> {
     .clone()
 }
 
-fn home() -> Result<PathBuf, String> {
+pub fn home() -> Result<PathBuf, String> {
     let beside = || eyot_tests::binary().parent().and_then(|dir| dir.parent()).map(|dir| dir.join("share/eyot"));
     std::env::var_os("EYOT_HOME")
         .map(PathBuf::from)
@@ -31,7 +31,7 @@ fn home() -> Result<PathBuf, String> {
         .ok_or_else(|| "no home of eyot: run `cargo xtask setup`".to_owned())
 }
 
-fn cache() -> Option<PathBuf> {
+pub fn cache() -> Option<PathBuf> {
     let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     var("EYOT_CACHE")
         .or_else(|| var("XDG_CACHE_HOME").map(|dir| dir.join("eyot")))
@@ -47,12 +47,13 @@ pub fn wasm() -> Arc<dyn Executor> {
 
 /// A VM over the base image.
 pub fn vm() -> Result<Vm, String> {
-    Vm::builder()
-        .root(Arc::new(Memfs::over(base()?)))
-        .executor(wasm())
-        .env("HOME", "/home/user")
-        .build()
-        .map_err(|error| error.to_string())
+    vm_with(|builder| builder)
+}
+
+/// A VM over the base image, described further.
+pub fn vm_with(describe: impl FnOnce(VmBuilder) -> VmBuilder) -> Result<Vm, String> {
+    let builder = Vm::builder().root(Arc::new(Memfs::over(base()?))).executor(wasm()).env("HOME", "/home/user");
+    describe(builder).build().map_err(|error| error.to_string())
 }
 
 /// A mebibyte of lines of text, one in ten of which holds the word `island`.

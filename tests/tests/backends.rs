@@ -1,7 +1,7 @@
 //! The way of a backend's author: `eyot backend new`, `test`, `bench` and `inspect`, and the components that come of it.
 //!
-//! A language whose tools are not on this machine is left out, and that is said. What is looked for, beside `PATH`: `EYOT_TEST_NODE_MODULES` (a directory with
-//! componentize-js), `COMPONENTIZE_PY`, `WIT_BINDGEN`, `WASM_TOOLS`, `WASI_SYSROOT`, and Rust's target in the toolchain or in the cache.
+//! `cargo xtask setup` puts the tools of every language into the home. A language whose tools are not there is left out, and that is said. What is looked for first:
+//! `EYOT_TEST_NODE_MODULES` (a directory with componentize-js), `COMPONENTIZE_PY`, `WIT_BINDGEN`, `WASM_TOOLS`, `WASI_SYSROOT`; after the home, `PATH`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -133,9 +133,16 @@ fn new_refuses_what_it_must_not_write() {
     assert!(files.path("empty/wit/filesystem.wit").is_file());
 }
 
-/// A variable, or a program of that name in `PATH`.
+/// What `eyot info` says of one of its directories.
+fn directory(name: &str) -> Option<PathBuf> {
+    let info: Value = serde_json::from_str(Eyot::new(["info", "--json"]).run().ok()).unwrap();
+    info[name].as_str().map(PathBuf::from)
+}
+
+/// A variable, what `cargo xtask setup` put into the home, or a program of that name in `PATH`.
 fn tool(variable: &str, program: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).map(PathBuf::from).or_else(|| {
+    let installed = || directory("home").map(|home| home.join("templates").join(program)).filter(|file| file.exists());
+    std::env::var_os(variable).map(PathBuf::from).or_else(installed).or_else(|| {
         let path = std::env::var_os("PATH")?;
         std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
     })
@@ -143,10 +150,16 @@ fn tool(variable: &str, program: &str) -> Option<PathBuf> {
 
 /// What lies in a directory of the cache.
 fn in_cache(part: &str) -> Vec<PathBuf> {
-    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/eyot"));
-    let cache = std::env::var_os("EYOT_CACHE").map(PathBuf::from).or(home);
-    let entries = cache.and_then(|cache| std::fs::read_dir(cache.join(part)).ok());
+    let entries = directory("cache").and_then(|cache| std::fs::read_dir(cache.join(part)).ok());
     entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// Where cargo keeps what the Rust template needs, so that it is built once for each compiler.
+fn target_directory() -> PathBuf {
+    let cargo = tool("CARGO", "cargo").unwrap_or_else(|| "cargo".into());
+    let version = Command::new(cargo).arg("-V").output().unwrap();
+    let version = String::from_utf8_lossy(&version.stdout).trim().replace(|char: char| !char.is_alphanumeric(), "-");
+    directory("cache").expect("there is a cache").join("build/templates").join(version)
 }
 
 /// Whether this machine's Rust compiles for the target, with the standard library in `sysroot` or its own.
@@ -194,6 +207,14 @@ fn builds_and_passes(language: &str, build: &[&str], made: &str, prepare: impl F
             "mkdir /m/d && echo hello > /m/d/f && cat /m/d/f; df /m | wc -l",
         ]);
         assert!(used.run().ok().starts_with("hello\n"));
+        if build[0] == "cargo" {
+            // What it is made of stays for the next run; what is its own would pile up there.
+            let mut clean = Command::new("cargo");
+            clean.current_dir(&dir).args(["clean", "--release", "--package", &name]);
+            prepare(&dir, &mut clean);
+            let cleaned = clean.output().unwrap();
+            assert!(cleaned.status.success(), "{name}: {}", String::from_utf8_lossy(&cleaned.stderr));
+        }
     }
 }
 
@@ -205,24 +226,21 @@ fn a_backend_in_rust() {
         eprintln!("left out: Rust has no target wasm32-unknown-unknown (rustup target add, or cargo xtask setup)");
         return;
     }
-    builds_and_passes(
-        "rust",
-        &["cargo", "build", "--release"],
-        "target/wasm32-unknown-unknown/release/MODULE.wasm",
-        |dir, command| {
-            // Not the directory of this build, nor what cargo says to those it runs.
-            command.env("CARGO_TARGET_DIR", dir.join("target")).env_remove("RUSTFLAGS");
-            if let Some(sysroot) = &sysroot {
-                let flags = format!("--sysroot {}", sysroot.display());
-                command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags);
-            }
-        },
-    );
+    let target = target_directory();
+    let made = target.join("wasm32-unknown-unknown/release/MODULE.wasm");
+    builds_and_passes("rust", &["cargo", "build", "--release"], made.to_str().unwrap(), |_, command| {
+        // Not the directory of this build, nor what cargo says to those it runs.
+        command.env("CARGO_TARGET_DIR", &target).env_remove("RUSTFLAGS");
+        if let Some(sysroot) = &sysroot {
+            let flags = format!("--sysroot {}", sysroot.display());
+            command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags);
+        }
+    });
 }
 
 #[test]
 fn a_backend_in_c() {
-    let sysroot = std::env::var_os("WASI_SYSROOT").map(PathBuf::from).or_else(|| in_cache("guests/wasi-libc").pop());
+    let sysroot = tool("WASI_SYSROOT", "wasi-sysroot");
     let system = Path::new("/usr/include/wasm32-wasi");
     let clang = ["clang", "clang-22"].iter().any(|name| tool("CLANG", name).is_some());
     let (bindgen, tools) = (tool("WIT_BINDGEN", "wit-bindgen"), tool("WASM_TOOLS", "wasm-tools"));
@@ -242,8 +260,8 @@ fn a_backend_in_c() {
 
 #[test]
 fn a_backend_in_javascript() {
-    let Some(modules) = std::env::var_os("EYOT_TEST_NODE_MODULES").map(PathBuf::from) else {
-        eprintln!("left out: EYOT_TEST_NODE_MODULES names no directory with @bytecodealliance/componentize-js");
+    let Some(modules) = tool("EYOT_TEST_NODE_MODULES", "node_modules") else {
+        eprintln!("left out: there is no componentize-js (cargo xtask setup, or EYOT_TEST_NODE_MODULES)");
         return;
     };
     // What `npm install` would fetch is there already; what is run is the project's own command.
@@ -255,7 +273,7 @@ fn a_backend_in_javascript() {
 #[test]
 fn a_backend_in_python() {
     let Some(componentize) = tool("COMPONENTIZE_PY", "componentize-py") else {
-        eprintln!("left out: there is no componentize-py in PATH or in COMPONENTIZE_PY (PyPI has it)");
+        eprintln!("left out: there is no componentize-py (cargo xtask setup, PATH, or COMPONENTIZE_PY)");
         return;
     };
     builds_and_passes("python", &["sh", "build.sh"], "NAME.wasm", |_, command| {

@@ -1,7 +1,7 @@
 //! What can be mounted: every type from the command line and from a file, and on the host.
 
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use eyot_tests::{Eyot, Files};
@@ -87,36 +87,132 @@ fn what_is_wrong_with_a_mount_is_said_before_anything_runs() {
     Eyot::new(["mount", "memfs", "/no/such/directory"]).run().refused(1, "/no/such/directory");
 }
 
-/// `eyot mount` serves until a signal, and leaves nothing mounted.
-#[test]
-fn a_filesystem_is_mounted_on_the_host() {
-    let root = rustix::process::geteuid().is_root();
-    if !root || !Path::new("/dev/fuse").exists() {
-        eprintln!("left out: FUSE needs root and /dev/fuse here");
-        return;
-    }
-    let files = Files::new().with("point/.keep", "");
-    std::fs::remove_file(files.path("point/.keep")).unwrap();
-    let (database, point) = (files.text("f.db"), files.text("point"));
-    for round in 0..2 {
-        let mut child = Eyot::new(["mount", &format!("sqlfs:{database}"), &point]).spawn();
-        let device = |path: &str| rustix::fs::stat(path).unwrap().st_dev;
-        let outside = device(&files.text(""));
+/// `eyot mount` at work on a directory of the host.
+struct Mounted {
+    child: Child,
+    point: PathBuf,
+    outside: u64,
+}
+
+impl Mounted {
+    /// `None` where FUSE cannot be used.
+    fn new(files: &Files, args: &[&str], point_last: bool) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() || !Path::new("/dev/fuse").exists() {
+            eprintln!("left out: FUSE needs root and /dev/fuse here");
+            return None;
+        }
+        let point = files.path("point");
+        std::fs::create_dir_all(&point).unwrap();
+        let outside = device(&files.path(""));
+        let mut eyot = Eyot::new(["mount"]);
+        for arg in args {
+            eyot = eyot.arg(arg);
+        }
+        let child = if point_last { eyot.arg(&point) } else { eyot.arg("--vm").arg(&point) }.spawn();
+        let mounted = Self { child, point, outside };
         let begun = Instant::now();
-        while device(&point) == outside {
+        while device(&mounted.point) == outside {
             assert!(begun.elapsed() < Duration::from_secs(20), "nothing was mounted");
             std::thread::sleep(Duration::from_millis(10));
         }
-        if round == 0 {
-            std::fs::write(files.path("point/file"), "through FUSE").unwrap();
-            on_host(&files.path("point"), "mkdir", &["dir"]);
-        } else {
-            assert_eq!(std::fs::read_to_string(files.path("point/file")).unwrap(), "through FUSE");
-            assert!(files.path("point/dir").is_dir());
-        }
-        let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-        assert!(child.wait().unwrap().success());
-        assert_eq!(device(&point), outside, "it is unmounted");
+        Some(mounted)
     }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.point.join(path)
+    }
+
+    fn text(&self, path: &str) -> String {
+        std::fs::read_to_string(self.at(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// A signal ends it, and nothing stays mounted.
+    fn end(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        assert!(self.child.wait().unwrap().success());
+        assert_eq!(device(&self.point), self.outside, "it is unmounted");
+    }
+}
+
+impl Drop for Mounted {
+    /// A test that failed leaves nothing mounted either.
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            let pid = rustix::process::Pid::from_child(&self.child);
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn device(path: &Path) -> u64 {
+    rustix::fs::stat(path).unwrap().st_dev
+}
+
+/// `eyot mount` serves until a signal, and leaves nothing mounted.
+#[test]
+fn a_filesystem_is_mounted_on_the_host() {
+    let files = Files::new();
+    let database = format!("sqlfs:{}", files.text("f.db"));
+    for round in 0..2 {
+        let Some(mounted) = Mounted::new(&files, &[&database], true) else { return };
+        if round == 0 {
+            std::fs::write(mounted.at("file"), "through FUSE").unwrap();
+            on_host(&mounted.at(""), "mkdir", &["dir"]);
+        } else {
+            assert_eq!(mounted.text("file"), "through FUSE");
+            assert!(mounted.at("dir").is_dir());
+        }
+        mounted.end();
+    }
+}
+
+/// The base image, `/dev`, `/proc` and what `--mount` and `--config` name, in one tree.
+#[test]
+fn a_whole_vm_is_mounted_on_the_host() {
+    let files = Files::new().with("shared/note", "from the host\n").with("kept/note", "kept\n");
+    let config = "[mounts.\"/srv/config\"]\ntype = \"memfs\"\n";
+    let files = files.with("vm.toml", config);
+    let (config, database) = (format!("--config={}", files.text("vm.toml")), files.text("home.db"));
+    let shared = format!("--mount=/srv/deep/shared=host:{}", files.text("shared"));
+    let kept = format!("--mount=/srv/kept=host:{}:ro", files.text("kept"));
+    let home = format!("--mount=/home/user=sqlfs:{database}");
+    let Some(vm) = Mounted::new(&files, &[&config, &shared, &kept, &home], false) else { return };
+
+    // The VM's own files, and what is mounted inside.
+    assert!(vm.at("bin").read_dir().unwrap().count() > 50, "the tools");
+    assert_eq!(vm.text("srv/deep/shared/note"), "from the host\n");
+    let mut names: Vec<_> = vm.at("srv").read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["config", "deep", "kept"]);
+    on_host(&vm.at(""), "sh", &["-c", "cd srv/deep/shared && cd ../../.. && test -d srv/kept && test -d proc"]);
+
+    // What is written lands where it belongs.
+    std::fs::write(vm.at("srv/deep/shared/new"), "for the host").unwrap();
+    assert_eq!(std::fs::read_to_string(files.path("shared/new")).unwrap(), "for the host");
+    std::fs::write(vm.at("home/user/durable"), "in the database").unwrap();
+    std::fs::write(vm.at("tmp/f"), vec![7; 3 << 20]).unwrap();
+    assert_eq!(std::fs::read(vm.at("tmp/f")).unwrap(), vec![7; 3 << 20]);
+    let refused = std::fs::write(vm.at("srv/kept/new"), "x").unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(rustix::io::Errno::ROFS.raw_os_error()));
+
+    // Mounts stay mounts: names don't move between them, files are copied.
+    let crossed = std::fs::rename(vm.at("tmp/f"), vm.at("srv/config/f")).unwrap_err();
+    assert_eq!(crossed.raw_os_error(), Some(rustix::io::Errno::XDEV.raw_os_error()));
+    on_host(&vm.at(""), "mv", &["tmp/f", "srv/config/f"]);
+    assert_eq!(std::fs::metadata(vm.at("srv/config/f")).unwrap().len(), 3 << 20);
+    assert!(std::fs::remove_dir(vm.at("srv/config")).is_err(), "a mount point is in use");
+
+    // Processes and devices are shown as what they are.
+    assert!(vm.text("proc/mounts").contains(" /srv/deep/shared "), "{}", vm.text("proc/mounts"));
+    assert!(std::fs::write(vm.at("proc/mounts"), "x").is_err());
+    let null = rustix::fs::stat(vm.at("dev/null")).unwrap();
+    assert!(rustix::fs::FileType::from_raw_mode(null.st_mode).is_char_device());
+    assert_eq!((rustix::fs::major(null.st_rdev), rustix::fs::minor(null.st_rdev)), (1, 3));
+    vm.end();
+
+    // The VM finds what the host's programs left.
+    let read = Eyot::sh("cat durable").arg(&home).run();
+    assert_eq!(read.ok(), "in the database");
 }

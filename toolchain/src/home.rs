@@ -32,6 +32,9 @@ fn link(link: &Path, target: Option<&Path>) -> Result<()> {
     if std::fs::read_link(link).is_ok_and(|now| now == target) {
         return Ok(());
     }
+    if let Some(parent) = link.parent() {
+        std::fs::create_dir_all(parent).or_fail(failed(), fix)?;
+    }
     let tmp = link.with_extension("new");
     let _ = std::fs::remove_file(&tmp);
     std::os::unix::fs::symlink(target, &tmp).and_then(|()| std::fs::rename(&tmp, link)).or_fail(failed(), fix)
@@ -51,6 +54,8 @@ mod tests {
                 assert_eq!(std::fs::read_link(home.join("base.img")).unwrap(), Path::new(target));
             }
         }
+        fill(&places, &[("part/tool", Some("/c".into()))]).unwrap();
+        assert_eq!(std::fs::read_link(places.home().join("part/tool")).unwrap(), Path::new("/c"));
         fill(&places, &[("base.img", None)]).unwrap();
         assert!(std::fs::read_link(places.home().join("base.img")).is_err());
         std::fs::remove_dir_all(&dir).unwrap();

@@ -13,7 +13,9 @@ mod home;
 mod lint;
 mod node;
 mod places;
+mod posix;
 mod setup;
+mod templates;
 mod test;
 mod ui;
 mod v8;
@@ -48,7 +50,7 @@ Environment:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make this machine ready: V8, Node's library, the guests' tools, the command `eyot`
+    /// Make this machine ready: V8, Node's library, the guests' tools, the command `eyot`, and what backends in C, JavaScript and Python are built with
     Setup {
         /// Where V8's library comes from
         #[arg(long, value_enum, default_value = "auto", value_name = "SOURCE")]
@@ -69,6 +71,15 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Run pjdfstest and fsx on the backends, each mounted by FUSE (needs root)
+    #[command(
+        after_help = "Example:\n  cargo xtask posix --long              all of it, 1,000,000 operations of fsx on each backend\n  cargo xtask posix --backend sqlfs"
+    )]
+    Posix {
+        /// Passed on; --help lists what there is
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Check everything and say what to do
     Doctor {
         /// Print JSON instead of a table
@@ -79,13 +90,16 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Setup { v8 } => setup::run(v8).map(|ready| {
+        Command::Setup { v8 } => setup::run(v8).and_then(|ready| {
+            templates::tools(&ready.places, &ready.ui)?;
             ready.ui.say(format!("ready: {}", ready.places.eyot().display()));
+            Ok(())
         }),
         Command::Demo => demo::run(),
         Command::Test { filter } => test::run(&filter),
         Command::Lint => lint::run(),
         Command::Bench { args } => bench::run(&args),
+        Command::Posix { args } => posix::run(&args),
         Command::Doctor { json } => doctor::run(json),
     };
     match done {

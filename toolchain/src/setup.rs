@@ -1,7 +1,6 @@
 //! `cargo xtask setup`: every step of making a machine ready, in order, each skipped when its result is there.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 use eyot_coreutils_build as guests;
 
@@ -87,38 +86,42 @@ fn node_library(places: &Places, cache: &Cache, ui: &Ui) -> Result<PathBuf> {
     }
 }
 
-struct Notes<'a>(&'a Mutex<Step>);
+struct Notes<'a>(&'a Step);
 
 impl guests::Progress for Notes<'_> {
     fn step(&self, what: &str) {
-        if let Ok(step) = self.0.lock() {
-            step.note(what);
-        }
+        self.0.note(what);
     }
 }
 
-fn with_guests<T>(
+/// Lets what builds the guests work, with its notes on the step.
+pub fn with_guests<T>(
+    places: &Places,
+    step: &Step,
+    work: impl FnOnce(&guests::Ctx<'_>) -> guests::Result<T>,
+) -> Result<T> {
+    let jobs = std::thread::available_parallelism().map_or(2, usize::from);
+    let recipes = places.root.join("coreutils-build");
+    let made = work(&guests::Ctx { recipes, cache: places.cache.join("guests"), jobs, progress: &Notes(step) });
+    made.map_err(|error| {
+        Failure::new(
+            "what guests need cannot be built",
+            error,
+            "mend its cause and run the same command again; it goes on where it stopped",
+        )
+    })
+}
+
+fn guests_step<T>(
     places: &Places,
     ui: &Ui,
     name: &str,
     work: impl FnOnce(&guests::Ctx<'_>) -> guests::Result<T>,
 ) -> Result<T> {
-    let step = Mutex::new(ui.step(name));
-    let jobs = std::thread::available_parallelism().map_or(2, usize::from);
-    let recipes = places.root.join("coreutils-build");
-    let made = work(&guests::Ctx { recipes, cache: places.cache.join("guests"), jobs, progress: &Notes(&step) });
-    let step = step.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    match made {
-        Ok(value) => {
-            step.done("ready");
-            Ok(value)
-        }
-        Err(error) => Err(Failure::new(
-            format!("{name}: cannot be built"),
-            error,
-            "mend its cause and run the same command again; it goes on where it stopped",
-        )),
-    }
+    let step = ui.step(name);
+    let made = with_guests(places, &step, work)?;
+    step.done("ready");
+    Ok(made)
 }
 
 /// The packed shell and tools: one that was built elsewhere, or built here.
@@ -137,11 +140,11 @@ fn base_image(places: &Places, ui: &Ui) -> Result<PathBuf> {
         step.skipped(&format!("{} (EYOT_BASE_IMAGE)", path.display()));
         return Ok(path);
     }
-    with_guests(places, ui, "base image (shell and tools)", guests::image)
+    guests_step(places, ui, "base image (shell and tools)", guests::image)
 }
 
 fn plain_sysroot(places: &Places, ui: &Ui) -> Result<guests::Sysroot> {
-    with_guests(places, ui, "standard library for plug-ins", |ctx| guests::sysroot(ctx, "wasm32-unknown-unknown"))
+    guests_step(places, ui, "standard library for plug-ins", |ctx| guests::sysroot(ctx, "wasm32-unknown-unknown"))
 }
 
 /// Fills the machine-code cache, so that no command has to wait for a compiler.

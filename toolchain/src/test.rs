@@ -8,8 +8,8 @@ use crate::build::{cargo_in, members};
 use crate::command::Run;
 use crate::failure::{Failure, OrFail, Result};
 use crate::places::cargo;
-use crate::setup;
 use crate::v8::{Choice, V8};
+use crate::{setup, templates};
 
 /// How many tests passed and failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,6 +28,7 @@ impl Sum {
 /// Sets up and runs them; `filter` chooses tests by name and leaves the documentation out.
 pub fn run(filter: &[String]) -> Result<()> {
     let ready = setup::run(Choice::Auto)?;
+    let untested = templates::tools(&ready.places, &ready.ui)?;
     let mut sum = Sum::default();
     let nextest = Run::new(cargo()).args(["nextest", "--version"]).output().is_ok();
     let base = |words: &[&str]| {
@@ -52,6 +53,9 @@ pub fn run(filter: &[String]) -> Result<()> {
     }
     if let V8::Missing(failure) = &ready.v8 {
         ready.ui.say(failure.line());
+    }
+    if !untested.is_empty() {
+        ready.ui.say(format!("not tested, for want of tools: a backend in {}", untested.join(", in ")));
     }
     println!("{} passed, {} failed", sum.passed, sum.failed);
     if sum.failed > 0 {

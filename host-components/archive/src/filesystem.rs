@@ -1,8 +1,8 @@
 //! The backend's face: what can be read is, and every change is refused.
 
 use eyot_backend::{
-    AttributeChanges, Attributes, CHUNK_BYTES_MAX, Capabilities, Content, DirectoryEntry, Errno, Filesystem,
-    FilesystemInfo, FilesystemStatus, Handle, Node, NodeKind, OpenFlags, Ownership, RenameFlags,
+    Attributes, CHUNK_BYTES_MAX, Capabilities, Content, DirectoryEntry, Errno, Filesystem, FilesystemInfo,
+    FilesystemStatus, Handle, Node, OpenFlags, refuse_calls,
 };
 
 use crate::archive::Archive;
@@ -33,6 +33,10 @@ impl Archive {
 }
 
 impl Filesystem for Archive {
+    refuse_calls!(
+        Errno::Rofs: setattr create mkdir symlink make_node link unlink rmdir rename write setxattr removexattr
+    );
+
     fn info(&self) -> FilesystemInfo {
         FilesystemInfo {
             root: ROOT,
@@ -59,56 +63,6 @@ impl Filesystem for Archive {
     fn getattr(&self, node: Node) -> Result<Attributes, Errno> {
         let (index, record) = self.node(node)?;
         Ok(self.tree.attributes(index, record))
-    }
-
-    fn setattr(&self, _node: Node, _changes: &AttributeChanges) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn create(&self, _dir: Node, _name: &str, _owner: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn mkdir(&self, _dir: Node, _name: &str, _owner: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn symlink(&self, _dir: Node, _name: &str, _target: &str, _owner: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn make_node(
-        &self,
-        _dir: Node,
-        _name: &str,
-        _kind: NodeKind,
-        _device: u64,
-        _owner: Ownership,
-    ) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn link(&self, _target: Node, _dir: Node, _name: &str) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn unlink(&self, _dir: Node, _name: &str) -> Result<(), Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn rmdir(&self, _dir: Node, _name: &str) -> Result<(), Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn rename(
-        &self,
-        _from_dir: Node,
-        _from_name: &str,
-        _to_dir: Node,
-        _to_name: &str,
-        _how: RenameFlags,
-    ) -> Result<(), Errno> {
-        Err(Errno::Rofs)
     }
 
     fn readlink(&self, node: Node) -> Result<String, Errno> {
@@ -154,10 +108,6 @@ impl Filesystem for Archive {
         self.read_file(record, offset, buffer.get_mut(..length).unwrap_or_default())
     }
 
-    fn write(&self, _node: Node, _handle: Handle, _offset: u64, _bytes: &[u8]) -> Result<usize, Errno> {
-        Err(Errno::Rofs)
-    }
-
     fn fsync(&self, node: Node, _handle: Handle, _data_only: bool) -> Result<(), Errno> {
         self.node(node).map(|_| ())
     }
@@ -191,18 +141,10 @@ impl Filesystem for Archive {
         found.map(|(_, value)| value.clone()).ok_or(Errno::Nodata)
     }
 
-    fn setxattr(&self, _node: Node, _name: &str, _value: &[u8]) -> Result<(), Errno> {
-        Err(Errno::Rofs)
-    }
-
     fn listxattr(&self, node: Node) -> Result<Vec<String>, Errno> {
         let (_, record) = self.node(node)?;
         let xattrs = self.tree.extra(record).map(|extra| &*extra.xattrs).unwrap_or_default();
         Ok(xattrs.iter().map(|(name, _)| name.clone()).collect())
-    }
-
-    fn removexattr(&self, _node: Node, _name: &str) -> Result<(), Errno> {
-        Err(Errno::Rofs)
     }
 
     fn content(&self, node: Node) -> Option<Content> {

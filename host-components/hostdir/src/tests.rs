@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use eyot_backend::{
     AttributeChanges, Capabilities, Errno, Filesystem, Node, NodeKind, OpenFlags, Ownership, RenameFlags,
+    wrap_filesystem,
 };
 use eyot_conformance::{Kept, Options, check_all, fixture, populate};
 use tempfile::TempDir;
@@ -33,35 +34,13 @@ fn read(fs: &Hostdir, node: Node) -> Result<Vec<u8>, Errno> {
 /// Keeps its directory as long as itself.
 struct Temporary(Hostdir, #[expect(dead_code, reason = "dropped last")] TempDir);
 
-macro_rules! delegate {
-    ($($name:ident($($arg:ident: $ty:ty),*) -> $ret:ty;)*) => {
-        impl Filesystem for Temporary { $(fn $name(&self, $($arg: $ty),*) -> $ret { self.0.$name($($arg),*) })* }
-    };
+impl Temporary {
+    fn directly<T>(&self, call: impl FnOnce(&dyn Filesystem) -> T) -> T {
+        call(&self.0)
+    }
 }
 
-delegate! {
-    info() -> eyot_backend::FilesystemInfo;
-    lookup(dir: Node, name: &str) -> Result<eyot_backend::Attributes, Errno>;
-    forget(node: Node, count: u64) -> ();
-    getattr(node: Node) -> Result<eyot_backend::Attributes, Errno>;
-    setattr(node: Node, changes: &AttributeChanges) -> Result<eyot_backend::Attributes, Errno>;
-    create(dir: Node, name: &str, owner: Ownership) -> Result<eyot_backend::Attributes, Errno>;
-    mkdir(dir: Node, name: &str, owner: Ownership) -> Result<eyot_backend::Attributes, Errno>;
-    symlink(dir: Node, name: &str, target: &str, owner: Ownership) -> Result<eyot_backend::Attributes, Errno>;
-    make_node(dir: Node, name: &str, kind: NodeKind, device: u64, owner: Ownership) -> Result<eyot_backend::Attributes, Errno>;
-    link(target: Node, dir: Node, name: &str) -> Result<eyot_backend::Attributes, Errno>;
-    unlink(dir: Node, name: &str) -> Result<(), Errno>;
-    rmdir(dir: Node, name: &str) -> Result<(), Errno>;
-    rename(from_dir: Node, from_name: &str, to_dir: Node, to_name: &str, how: RenameFlags) -> Result<(), Errno>;
-    readlink(node: Node) -> Result<String, Errno>;
-    open(node: Node, how: OpenFlags) -> Result<u64, Errno>;
-    release(node: Node, handle: u64) -> ();
-    read(node: Node, handle: u64, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno>;
-    write(node: Node, handle: u64, offset: u64, bytes: &[u8]) -> Result<usize, Errno>;
-    fsync(node: Node, handle: u64, data_only: bool) -> Result<(), Errno>;
-    readdir(dir: Node, cookie: u64, entries_max: usize) -> Result<Vec<eyot_backend::DirectoryEntry>, Errno>;
-    statfs() -> Result<eyot_backend::FilesystemStatus, Errno>;
-}
+wrap_filesystem!(impl for Temporary, directly);
 
 #[test]
 fn it_conforms() {

@@ -8,7 +8,7 @@ use eyot_backend::{
 
 use crate::inode::{Body, MODE_MASK};
 use crate::memfs::{Memfs, ROOT, View};
-use crate::name::check_target;
+use eyot_backend::check_target;
 
 /// The block size that `statfs` answers, in bytes.
 const BLOCK_BYTES: u32 = 4096;

@@ -11,7 +11,6 @@ pub mod image;
 mod inode;
 mod memfs;
 mod mount;
-mod name;
 mod namespace;
 mod quota;
 mod rename;

@@ -5,7 +5,7 @@ use eyot_backend::{Attributes, Errno, Node, NodeKind, Ownership};
 use crate::directory::entry_bytes;
 use crate::inode::{Body, Inode};
 use crate::memfs::{Memfs, View};
-use crate::name::check_name;
+use eyot_backend::check_name;
 
 impl Memfs {
     /// Makes a new inode with its first name; it counts as looked up once.

@@ -5,8 +5,8 @@ use eyot_backend::{Errno, Node, NodeKind, RenameFlags, Timestamp};
 use crate::directory::{Place, entry_bytes};
 use crate::inode::Inode;
 use crate::memfs::{Locked, Memfs};
-use crate::name::check_name;
 use crate::slots::Key;
+use eyot_backend::check_name;
 
 /// An entry that a rename touches.
 #[derive(Clone, Copy)]

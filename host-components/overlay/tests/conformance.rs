@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{Probe, dump, names, plant, planted};
-use eyot_backend::{Capabilities, Filesystem, NodeKind};
+use eyot_backend::{Capabilities, Filesystem, NodeKind, wrap_filesystem};
 use eyot_hostdir::Hostdir;
 use eyot_memfs::Memfs;
 use eyot_overlay::Overlay;
@@ -55,40 +55,13 @@ fn host() -> Arc<dyn Filesystem> {
 
 struct Kept(Hostdir, #[expect(dead_code, reason = "dropped last")] tempfile::TempDir);
 
-mod kept {
-    use super::Kept;
-    use eyot_backend::*;
-
-    macro_rules! delegate {
-        ($($name:ident($($arg:ident: $ty:ty),*) -> $ret:ty;)*) => {
-            impl Filesystem for Kept { $(fn $name(&self, $($arg: $ty),*) -> $ret { self.0.$name($($arg),*) })* }
-        };
-    }
-
-    delegate! {
-        info() -> FilesystemInfo;
-        lookup(dir: Node, name: &str) -> Result<Attributes, Errno>;
-        forget(node: Node, count: u64) -> ();
-        getattr(node: Node) -> Result<Attributes, Errno>;
-        setattr(node: Node, changes: &AttributeChanges) -> Result<Attributes, Errno>;
-        create(dir: Node, name: &str, owner: Ownership) -> Result<Attributes, Errno>;
-        mkdir(dir: Node, name: &str, owner: Ownership) -> Result<Attributes, Errno>;
-        symlink(dir: Node, name: &str, target: &str, owner: Ownership) -> Result<Attributes, Errno>;
-        make_node(dir: Node, name: &str, kind: NodeKind, device: u64, owner: Ownership) -> Result<Attributes, Errno>;
-        link(target: Node, dir: Node, name: &str) -> Result<Attributes, Errno>;
-        unlink(dir: Node, name: &str) -> Result<(), Errno>;
-        rmdir(dir: Node, name: &str) -> Result<(), Errno>;
-        rename(from_dir: Node, from_name: &str, to_dir: Node, to_name: &str, how: RenameFlags) -> Result<(), Errno>;
-        readlink(node: Node) -> Result<String, Errno>;
-        open(node: Node, how: OpenFlags) -> Result<u64, Errno>;
-        release(node: Node, handle: u64) -> ();
-        read(node: Node, handle: u64, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno>;
-        write(node: Node, handle: u64, offset: u64, bytes: &[u8]) -> Result<usize, Errno>;
-        fsync(node: Node, handle: u64, data_only: bool) -> Result<(), Errno>;
-        readdir(dir: Node, cookie: u64, entries_max: usize) -> Result<Vec<DirectoryEntry>, Errno>;
-        statfs() -> Result<FilesystemStatus, Errno>;
+impl Kept {
+    fn directly<T>(&self, call: impl FnOnce(&dyn Filesystem) -> T) -> T {
+        call(&self.0)
     }
 }
+
+wrap_filesystem!(impl for Kept, directly);
 
 /// Takes everything away, so that what the layers have is hidden by whiteouts.
 fn clear(fs: &dyn Filesystem, dir: u64) {

@@ -6,10 +6,10 @@ use rusqlite::{Connection, params};
 
 use crate::core::{Core, ROOT};
 use crate::error::{Error, Fault, Res};
-use crate::name::check_name;
 use crate::record::{Body, Record, record_of};
 use crate::schema::INODE_COLUMNS;
 use crate::writer::Writer;
+use eyot_backend::check_name;
 
 /// How many problems are told at most.
 const PROBLEMS_MAX: usize = 1000;

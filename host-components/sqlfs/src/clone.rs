@@ -16,11 +16,11 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::core::{Core, ROOT};
 use crate::error::Res;
-use crate::name::check_name;
 use crate::namespace::entry_bytes;
 use crate::nodes::Inode;
 use crate::record::{Body, Origin, Record};
 use crate::writer::Writer;
+use eyot_backend::check_name;
 
 /// Inodes of the clone by those that they are clones of, where more than one name leads there.
 type Twins = HashMap<i64, Arc<Inode>>;

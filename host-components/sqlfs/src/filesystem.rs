@@ -8,9 +8,9 @@ use eyot_backend::{
 use crate::Sqlfs;
 use crate::core::{Core, ROOT};
 use crate::error::Res;
-use crate::name::check_target;
 use crate::nodes::Inode;
 use crate::record::{Body, MODE_MASK};
+use eyot_backend::check_target;
 
 /// The block size that `statfs` answers, in bytes.
 const BLOCK_BYTES: u32 = 4096;

@@ -39,7 +39,6 @@ mod filesystem;
 mod flusher;
 mod listing;
 mod log;
-mod name;
 mod namespace;
 mod nodes;
 mod open;

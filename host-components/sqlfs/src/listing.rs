@@ -5,8 +5,8 @@ use rusqlite::{Connection, params};
 
 use crate::core::{Core, Source};
 use crate::error::Res;
-use crate::name::check_name;
 use crate::record::{Body, Record, record_of};
+use eyot_backend::check_name;
 
 /// The most entries of one listing.
 const LISTING_ENTRIES_MAX: usize = 4096;

@@ -7,11 +7,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::core::{Core, ROOT, Source};
 use crate::error::Res;
-use crate::name::check_name;
 use crate::nodes::{Inode, State};
 use crate::quota::{ENTRY_BYTES, INODE_BYTES};
 use crate::record::{Body, Record};
 use crate::writer::Writer;
+use eyot_backend::check_name;
 
 /// An entry, without its name.
 #[derive(Clone, Copy, Debug)]

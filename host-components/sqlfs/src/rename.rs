@@ -6,10 +6,10 @@ use eyot_backend::{Errno, Node, RenameFlags, Timestamp};
 
 use crate::core::{Core, ROOT};
 use crate::error::Res;
-use crate::name::check_name;
 use crate::namespace::{Entry, entry_bytes};
 use crate::nodes::Inode;
 use crate::writer::Writer;
+use eyot_backend::check_name;
 
 /// A directory and a name in it.
 struct Side<'a> {

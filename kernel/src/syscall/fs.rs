@@ -156,6 +156,18 @@ fn open_fifo(task: &Task, inode: &Arc<Inode>, flags: OpenFlags) -> Result<Object
     }
 }
 
+/// Opens what is there, without a walk.
+pub(crate) fn open_place(task: &Task, place: &Arc<Dentry>, flags: OpenFlags) -> Result<Arc<OpenFile>, Errno> {
+    check_kind(place.inode(), flags)?;
+    check_access(task, place, flags)?;
+    let object = open_object(task, place, flags)?;
+    let file = OpenFile::new(task.accountant(), object, status_flags(flags), Some(place.clone()))?;
+    if flags.contains(OpenFlags::TRUNCATE) && matches!(file.object(), Object::Regular(..)) {
+        descriptor::resize(place.inode(), 0)?;
+    }
+    Ok(file)
+}
+
 /// Opens what a link of `/proc/PID/fd` leads to: the same file anew, or for what has no place in the tree the open file itself.
 fn reopen(task: &Task, file: &Arc<OpenFile>, flags: OpenFlags) -> Result<Arc<OpenFile>, Errno> {
     let wanted = status_flags(flags) & (StatusFlags::READ | StatusFlags::WRITE);
@@ -163,13 +175,7 @@ fn reopen(task: &Task, file: &Arc<OpenFile>, flags: OpenFlags) -> Result<Arc<Ope
         return Err(Errno::Notdir);
     }
     if let Some(place) = file.dentry() {
-        check_kind(place.inode(), flags)?;
-        check_access(task, place, flags)?;
-        let object = open_object(task, place, flags)?;
-        if flags.contains(OpenFlags::TRUNCATE) && matches!(object, Object::Regular(..)) {
-            descriptor::resize(place.inode(), 0)?;
-        }
-        return OpenFile::new(task.accountant(), object, status_flags(flags), Some(place.clone()));
+        return open_place(task, place, flags);
     }
     if file.flags().contains(wanted) { Ok(file.clone()) } else { Err(Errno::Acces) }
 }

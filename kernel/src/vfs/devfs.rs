@@ -3,7 +3,7 @@
 use crate::Errno;
 use crate::backend::{
     AttributeChanges, Attributes, Capabilities, DirectoryEntry, Filesystem, FilesystemInfo, FilesystemStatus, Handle,
-    Node, NodeKind, OpenFlags, Ownership, RenameFlags, Timestamp,
+    Node, NodeKind, Timestamp, refuse_calls,
 };
 use crate::process::device;
 
@@ -45,6 +45,10 @@ impl Devfs {
 }
 
 impl Filesystem for Devfs {
+    refuse_calls!(Errno::Rofs: create mkdir symlink make_node link unlink rmdir rename);
+    // Device nodes are opened by the kernel, and nothing here is a regular file.
+    refuse_calls!(Errno::Nxio: open read write);
+
     fn info(&self) -> FilesystemInfo {
         FilesystemInfo {
             root: ROOT,
@@ -100,45 +104,6 @@ impl Filesystem for Devfs {
         Err(Errno::Perm)
     }
 
-    fn create(&self, _dir: Node, _name: &str, _owner: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn mkdir(&self, _dir: Node, _name: &str, _owner: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn symlink(&self, _dir: Node, _name: &str, _target: &str, _owner: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn make_node(
-        &self,
-        _dir: Node,
-        _name: &str,
-        _kind: NodeKind,
-        _device: u64,
-        _owner: Ownership,
-    ) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn link(&self, _target: Node, _dir: Node, _name: &str) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn unlink(&self, _dir: Node, _name: &str) -> Result<(), Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn rmdir(&self, _dir: Node, _name: &str) -> Result<(), Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn rename(&self, _: Node, _: &str, _: Node, _: &str, _: RenameFlags) -> Result<(), Errno> {
-        Err(Errno::Rofs)
-    }
-
     fn readlink(&self, node: Node) -> Result<String, Errno> {
         match Self::entry(node)? {
             Entry::Link(target) => Ok((*target).to_owned()),
@@ -146,20 +111,7 @@ impl Filesystem for Devfs {
         }
     }
 
-    fn open(&self, _node: Node, _how: OpenFlags) -> Result<Handle, Errno> {
-        // Device nodes are opened by the kernel, and nothing here is a regular file.
-        Err(Errno::Nxio)
-    }
-
     fn release(&self, _node: Node, _handle: Handle) {}
-
-    fn read(&self, _node: Node, _handle: Handle, _offset: u64, _buffer: &mut [u8]) -> Result<usize, Errno> {
-        Err(Errno::Nxio)
-    }
-
-    fn write(&self, _node: Node, _handle: Handle, _offset: u64, _bytes: &[u8]) -> Result<usize, Errno> {
-        Err(Errno::Nxio)
-    }
 
     fn fsync(&self, _node: Node, _handle: Handle, _data_only: bool) -> Result<(), Errno> {
         Ok(())

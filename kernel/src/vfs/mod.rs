@@ -92,6 +92,19 @@ impl Vfs {
         self.mounts.remove(&point).map(drop).ok_or(Errno::Inval)
     }
 
+    /// The root of what is mounted on an entry of a directory.
+    pub(crate) fn mounted_at(&self, dir: &Arc<Dentry>, name: &str) -> Option<Arc<Dentry>> {
+        let mut point = dir.lock().get(name)?.clone();
+        let mut root = None;
+        while point.is_covered()
+            && let Some(over) = self.mounts.at(&point)
+        {
+            root = Some(over.clone());
+            point = over;
+        }
+        root
+    }
+
     /// Makes everything durable that every mount holds back: sync(2). Errors: the first that a backend answered, after all were asked.
     pub fn sync(&self) -> Result<(), Errno> {
         let mounted = self.mounts.all();

@@ -7,8 +7,8 @@ use std::sync::{Arc, Weak};
 use super::{Jump, Special};
 use crate::Errno;
 use crate::backend::{
-    AttributeChanges, Attributes, Capabilities, DirectoryEntry, Filesystem, FilesystemInfo, FilesystemStatus, Handle,
-    Node, NodeKind, OpenFlags, Ownership, RenameFlags, Timestamp,
+    Attributes, Capabilities, DirectoryEntry, Filesystem, FilesystemInfo, FilesystemStatus, Handle, Node, NodeKind,
+    Timestamp, refuse_calls,
 };
 use crate::process::{Pid, ProcessTable, Task};
 
@@ -236,6 +236,12 @@ impl Procfs {
 }
 
 impl Filesystem for Procfs {
+    refuse_calls!(Errno::Acces: create mkdir symlink make_node open write);
+    refuse_calls!(Errno::Perm: setattr link unlink rmdir rename);
+    // Every file here is a snapshot that the kernel takes, and every link is followed by the kernel, for the process that follows it.
+    refuse_calls!(Errno::Io: read);
+    refuse_calls!(Errno::Inval: readlink);
+
     fn info(&self) -> FilesystemInfo {
         FilesystemInfo {
             root: Entry::Root.node(),
@@ -257,67 +263,7 @@ impl Filesystem for Procfs {
         self.attributes(Entry::of(node)?)
     }
 
-    fn setattr(&self, _node: Node, _changes: &AttributeChanges) -> Result<Attributes, Errno> {
-        Err(Errno::Perm)
-    }
-
-    fn create(&self, _dir: Node, _name: &str, _owner: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Acces)
-    }
-
-    fn mkdir(&self, _dir: Node, _name: &str, _owner: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Acces)
-    }
-
-    fn symlink(&self, _dir: Node, _name: &str, _target: &str, _owner: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Acces)
-    }
-
-    fn make_node(
-        &self,
-        _dir: Node,
-        _name: &str,
-        _kind: NodeKind,
-        _device: u64,
-        _owner: Ownership,
-    ) -> Result<Attributes, Errno> {
-        Err(Errno::Acces)
-    }
-
-    fn link(&self, _target: Node, _dir: Node, _name: &str) -> Result<Attributes, Errno> {
-        Err(Errno::Perm)
-    }
-
-    fn unlink(&self, _dir: Node, _name: &str) -> Result<(), Errno> {
-        Err(Errno::Perm)
-    }
-
-    fn rmdir(&self, _dir: Node, _name: &str) -> Result<(), Errno> {
-        Err(Errno::Perm)
-    }
-
-    fn rename(&self, _: Node, _: &str, _: Node, _: &str, _: RenameFlags) -> Result<(), Errno> {
-        Err(Errno::Perm)
-    }
-
-    fn readlink(&self, _node: Node) -> Result<String, Errno> {
-        // Every link here is followed by the kernel, for the process that follows it.
-        Err(Errno::Inval)
-    }
-
-    fn open(&self, _node: Node, _how: OpenFlags) -> Result<Handle, Errno> {
-        Err(Errno::Acces)
-    }
-
     fn release(&self, _node: Node, _handle: Handle) {}
-
-    fn read(&self, _node: Node, _handle: Handle, _offset: u64, _buffer: &mut [u8]) -> Result<usize, Errno> {
-        Err(Errno::Io)
-    }
-
-    fn write(&self, _node: Node, _handle: Handle, _offset: u64, _bytes: &[u8]) -> Result<usize, Errno> {
-        Err(Errno::Acces)
-    }
 
     fn fsync(&self, _node: Node, _handle: Handle, _data_only: bool) -> Result<(), Errno> {
         Ok(())

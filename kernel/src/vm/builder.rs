@@ -158,7 +158,7 @@ impl VmBuilder {
 }
 
 /// A task that runs nothing and acts for the embedder.
-fn embedder(kernel: &Arc<Kernel>, credentials: Credentials, environment: &[(String, String)]) -> Arc<Task> {
+pub(super) fn embedder(kernel: &Arc<Kernel>, credentials: Credentials, environment: &[(String, String)]) -> Arc<Task> {
     let startup =
         Startup { executable: String::new(), arguments: vec!["eyot".into()], environment: environment.to_vec() };
     let new = NewTask {

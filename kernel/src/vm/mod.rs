@@ -6,6 +6,7 @@ mod config;
 mod files;
 mod mount_types;
 mod stdio;
+mod tree;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ pub use command::{Command, Output, Process};
 pub use config::{Amount, ConfigError, MountConfig, SecretSource, SettingValue, VmConfig};
 pub use mount_types::{MountError, MountMaker, MountRequest, MountTypes};
 pub use stdio::{PipeInput, PipeOutput, Stdio};
+pub use tree::VmTree;
 
 use crate::kernel::Kernel;
 use crate::limits::Usage;
@@ -46,16 +48,16 @@ impl Vm {
         Command::new(self.clone(), program.into())
     }
 
-    /// The processes that live in the VM, by number; the embedder's own is left out.
+    /// The processes that live in the VM, by number; the embedder's own are left out.
     pub fn processes(&self) -> Vec<Arc<Task>> {
         let mut all = self.island.kernel.processes.all();
-        all.retain(|task| task.pid() != self.island.embedder.pid());
+        all.retain(|task| runs(task));
         all
     }
 
     /// One process by number.
     pub fn process(&self, pid: Pid) -> Option<Arc<Task>> {
-        self.island.kernel.processes.get(pid).filter(|task| task.pid() != self.island.embedder.pid())
+        self.island.kernel.processes.get(pid).filter(|task| runs(task))
     }
 
     /// What is used of every limit.
@@ -73,10 +75,15 @@ impl Vm {
     }
 }
 
+/// Whether it runs a program: those that act for the embedder have none.
+fn runs(task: &Task) -> bool {
+    !task.startup().executable.is_empty()
+}
+
 impl Island {
     fn kill_all(&self) {
         for task in self.kernel.processes.all() {
-            if task.pid() != self.embedder.pid() {
+            if runs(&task) {
                 task.signal(signal::KILL);
             }
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use eyot_backend::{Attributes, Capabilities, Errno, Filesystem, FilesystemInfo, Node, NodeKind, OpenFlags, Ownership};
 use fuser::{FopenFlags, Generation, INodeNo, ReplyEntry, Request};
 
+use crate::changes::Teller;
 use crate::convert::{self, Numbers, errno, lifetime, new_name};
 use crate::counts::Counts;
 use crate::mount::{Options, Unmounter, Watch};
@@ -17,9 +18,10 @@ use crate::rights;
 pub(crate) struct Bridge {
     pub(crate) fs: Arc<dyn Filesystem>,
     pub(crate) numbers: Numbers,
-    pub(crate) held: Counts,
-    pub(crate) entry_lifetime: Duration,
-    pub(crate) absence_lifetime: Duration,
+    pub(crate) held: Arc<Counts>,
+    entry_lifetime: Duration,
+    absence_lifetime: Duration,
+    teller: Arc<Teller>,
     /// Names change only through this mount.
     pub(crate) names_are_ours: bool,
     /// Attributes change only through this mount.
@@ -43,17 +45,18 @@ impl Bridge {
         fs: Arc<dyn Filesystem>,
         info: &FilesystemInfo,
         root: &Attributes,
-        options: &Options,
+        (options, teller): (&Options, Arc<Teller>),
         unmounter: Unmounter,
     ) -> Self {
         let exclusive = options.exclusive;
         let believed = |lifetime_ns| if exclusive { u64::MAX } else { lifetime_ns };
         Self {
             fs,
-            numbers: Numbers { root: info.root },
-            held: Counts::default(),
+            numbers: teller.numbers(),
+            held: teller.held(),
             entry_lifetime: lifetime(believed(info.entry_lifetime_ns)),
             absence_lifetime: lifetime(believed(info.absence_lifetime_ns)),
+            teller,
             names_are_ours: believed(info.entry_lifetime_ns) == u64::MAX,
             attributes_are_ours: believed(root.lifetime_ns) == u64::MAX,
             exclusive,
@@ -75,6 +78,16 @@ impl Bridge {
         }
     }
 
+    /// How long the host's kernel may believe that a name leads where it led.
+    pub(crate) fn entry_lifetime(&self) -> Duration {
+        self.teller.name_lifetime(self.entry_lifetime)
+    }
+
+    /// How long it may believe that a name is not there.
+    pub(crate) fn absence_lifetime(&self) -> Duration {
+        self.teller.name_lifetime(self.absence_lifetime)
+    }
+
     pub(crate) fn lifetime_ns(&self, attributes: &Attributes) -> u64 {
         if self.exclusive { u64::MAX } else { attributes.lifetime_ns }
     }
@@ -90,7 +103,7 @@ impl Bridge {
             Ok(attributes) => {
                 self.held.add(attributes.node);
                 let attr = self.numbers.attributes(&attributes);
-                reply.entry_with_ttls(&self.lifetime(&attributes), &self.entry_lifetime, &attr, Generation(0));
+                reply.entry_with_ttls(&self.lifetime(&attributes), &self.entry_lifetime(), &attr, Generation(0));
             }
             Err(error) => reply.error(error),
         }

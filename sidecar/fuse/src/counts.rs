@@ -36,6 +36,11 @@ impl Counts {
         taken
     }
 
+    /// The nodes that are held now.
+    pub(crate) fn nodes(&self) -> Vec<Node> {
+        self.0.iter().flat_map(|shard| shard.lock().keys().copied().collect::<Vec<_>>()).collect()
+    }
+
     /// Everything that is still held.
     pub(crate) fn drain(&self) -> Vec<(Node, u64)> {
         self.0.iter().flat_map(|shard| std::mem::take(&mut *shard.lock())).collect()
@@ -55,6 +60,9 @@ mod tests {
         assert_eq!(counts.take(5, 1), 1);
         assert_eq!(counts.take(5, 9), 1);
         assert_eq!((counts.take(5, 1), counts.take(6, 1)), (0, 0));
+        let mut nodes = counts.nodes();
+        nodes.sort();
+        assert_eq!(nodes, [21, u64::MAX]);
         let mut rest = counts.drain();
         rest.sort();
         assert_eq!(rest, [(21, 1), (u64::MAX, 1)]);

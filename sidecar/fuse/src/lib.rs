@@ -6,7 +6,7 @@
 //!
 //! **Caches.** Names and attributes are kept for the backend's lifetimes, or until this mount changes them when it is [`exclusive`](Options::exclusive). A file whose attributes live for ever is read through the page cache, which survives its closing;
 //! one whose attributes live for some time, through a page cache that each opening empties; one whose attributes may not be believed at all, without a page cache (mapped memory
-//! apart), so that each read sees what is there. Writes go to the backend before they return, unless [`Options::writeback`] says otherwise. A backend that
+//! apart), so that each read sees what is there. What the backend tells of changes ([`Filesystem::watch`](eyot_backend::Filesystem::watch)) ends all of that early. Writes go to the backend before they return, unless [`Options::writeback`] says otherwise. A backend that
 //! something else uses at the same time, such as a virtual machine, must neither be mounted so nor say that what it shows lives for ever.
 //!
 //! **What is not passed on.** Set-user-ID programs and device nodes have no effect (`nosuid`, `nodev`). File capabilities and POSIX ACLs are refused with `ENOTSUP`, since nothing would
@@ -14,6 +14,7 @@
 //! UTF-8 cannot be made (`EILSEQ`). Times of birth are not shown. Reads that the page cache answers don't reach the backend and leave access times as they are.
 
 mod bridge;
+mod changes;
 mod convert;
 mod counts;
 mod data;

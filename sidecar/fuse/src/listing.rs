@@ -87,7 +87,7 @@ impl Bridge {
             // Each entry counts as a lookup, so it is one. What went meanwhile is left out.
             let Ok(attributes) = self.ask(|fs| fs.lookup(dir, &entry.name)) else { return false };
             let attr = self.numbers.attributes(&attributes);
-            let lifetime = self.lifetime(&attributes).min(self.entry_lifetime);
+            let lifetime = self.lifetime(&attributes).min(self.entry_lifetime());
             self.held.add(attributes.node);
             let full = reply.add(attr.ino, next, &entry.name, &lifetime, &attr, Generation(0));
             if full {

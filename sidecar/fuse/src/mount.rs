@@ -3,15 +3,16 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use eyot_backend::{Capabilities, Filesystem};
+use eyot_backend::{Capabilities, Filesystem, Watcher};
 use fuser::{Config, Session, SessionACL};
 use parking_lot::{Condvar, Mutex};
 
 use crate::bridge::Bridge;
+use crate::changes::Teller;
 use crate::device::{self, Left, Place, Terms};
 use crate::error::MountError;
 
@@ -114,6 +115,9 @@ impl Mount {
     /// Mounts `fs` on `path`, which must be an empty directory, and serves it by threads in the background.
     pub fn new(fs: Arc<dyn Filesystem>, path: impl AsRef<Path>, options: Options) -> Result<Self, MountError> {
         let info = fs.info();
+        let teller = Teller::new(&info);
+        let watcher: Weak<dyn Watcher> = Arc::downgrade(&(teller.clone() as Arc<dyn Watcher>));
+        fs.watch(watcher);
         let root = fs.getattr(info.root).map_err(MountError::Backend)?;
         let terms = Terms {
             name: if options.name.is_empty() { &info.kind } else { &options.name },
@@ -125,18 +129,23 @@ impl Mount {
             Arc::new(State { place, linger: options.linger, progress: Mutex::default(), changed: Condvar::new() });
         // From here on whatever fails drops this, and so unmounts.
         let mount = Mount { inner: Unmounter(Arc::clone(&state)) };
-        let bridge = Bridge::new(fs, &info, &root, &options, Unmounter(Arc::clone(&state)));
+        let bridge = Bridge::new(fs, &info, &root, (&options, teller.clone()), Unmounter(Arc::clone(&state)));
         let threads = options.threads.map_or_else(threads, NonZeroUsize::get);
         let mut config = Config::default();
         config.n_threads = Some(threads);
         // A queue of its own for each thread.
         config.clone_fd = threads > 1;
+        let second = device.try_clone();
         // Who may come in is checked by the host's kernel.
         let session = Session::from_fd(bridge, device, SessionACL::All, config);
         let session = match session {
             Ok(session) => session,
             Err(error) => return Err(state.stillborn(error)),
         };
+        match second {
+            Ok(device) => teller.ready(session.notifier(), device),
+            Err(error) => return Err(state.stillborn(error)),
+        }
         let ended = Arc::clone(&state);
         let serve = move || ended.over(session.run());
         match thread::Builder::new().name("eyot-fuse".into()).spawn(serve) {

@@ -40,7 +40,7 @@ impl fuser::Filesystem for Bridge {
             wanted |= InitFlags::FUSE_WRITEBACK_CACHE;
         }
         // Attributes that come with a listing are of use only when they may be kept.
-        if !self.entry_lifetime.is_zero() {
+        if !self.entry_lifetime().is_zero() {
             wanted |= InitFlags::FUSE_DO_READDIRPLUS | InitFlags::FUSE_READDIRPLUS_AUTO;
         }
         let granted = wanted & config.capabilities();
@@ -62,9 +62,9 @@ impl fuser::Filesystem for Bridge {
     fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let dir = self.numbers.node(parent);
         let answer = self.ask(|fs| fs.lookup(dir, known_name(name)?));
-        if answer.as_ref().err() == Some(&fuser::Errno::ENOENT) && !self.absence_lifetime.is_zero() {
+        if answer.as_ref().err() == Some(&fuser::Errno::ENOENT) && !self.absence_lifetime().is_zero() {
             // Number 0: the name is absent, and stays so for a while.
-            return reply.entry_with_ttls(&Duration::ZERO, &self.absence_lifetime, &absent(), Generation(0));
+            return reply.entry_with_ttls(&Duration::ZERO, &self.absence_lifetime(), &absent(), Generation(0));
         }
         self.entry(answer, reply);
     }
@@ -224,7 +224,7 @@ impl fuser::Filesystem for Bridge {
         match self.ask(|fs| fs.open(node, self.open_flags(OpenFlags(flags)))) {
             Ok(handle) => {
                 // One lifetime for both here, so the shorter one.
-                let lifetime = self.lifetime(&attributes).min(self.entry_lifetime);
+                let lifetime = self.lifetime(&attributes).min(self.entry_lifetime());
                 let attr = self.numbers.attributes(&attributes);
                 reply.created(&lifetime, &attr, Generation(0), FileHandle(handle), self.caching(&attributes));
             }

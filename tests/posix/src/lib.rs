@@ -1,7 +1,7 @@
 //! Two public test suites of POSIX filesystems, `pjdfstest` and `fsx`, on Eyot's backends, each mounted by FUSE.
 //!
 //! What fails is compared with a list of what may fail, `expected/<backend>.txt`: a case that fails and is not there fails the run, and so does one that is there and passes. So the
-//! lists can only shrink. `cargo run --release -p eyot-posix -- --help` says what can be chosen; the suites are built from crates.io when they are first needed, and kept in Eyot's cache.
+//! lists can only shrink. `cargo xtask posix --help` says what can be chosen, and `cargo xtask posix --long` is the long form: everything on every backend, with 1,000,000 operations of fsx. The suites are built from crates.io when they are first needed, and kept in Eyot's cache.
 
 pub mod backends;
 pub mod expected;

@@ -17,9 +17,12 @@ struct Arguments {
     /// The suite; both when nothing is said.
     #[arg(long)]
     suite: Option<Suite>,
-    /// How many operations fsx does.
-    #[arg(long, default_value_t = 100_000)]
-    ops: u64,
+    /// How many operations fsx does: 100,000 when nothing is said.
+    #[arg(long)]
+    ops: Option<u64>,
+    /// The long form: 1,000,000 operations of fsx.
+    #[arg(long, conflicts_with = "ops")]
+    long: bool,
     /// The seed of fsx.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -38,6 +41,16 @@ struct Arguments {
 enum Suite {
     Pjdfstest,
     Fsx,
+}
+
+/// How many operations fsx does in the long form, and when nothing is said.
+const OPERATIONS_LONG: u64 = 1_000_000;
+const OPERATIONS: u64 = 100_000;
+
+impl Arguments {
+    fn operations(&self) -> u64 {
+        self.ops.unwrap_or(if self.long { OPERATIONS_LONG } else { OPERATIONS })
+    }
 }
 
 fn main() -> ExitCode {
@@ -70,10 +83,10 @@ fn run(backend: &Backend, suite: Suite, arguments: &Arguments) -> bool {
         Suite::Fsx => {
             let tell = |count: u64| {
                 if count.is_multiple_of(1000) {
-                    progress.show(&format!("fsx: {count} of {}", arguments.ops));
+                    progress.show(&format!("fsx: {count} of {}", arguments.operations()));
                 }
             };
-            fsx::run(backend, arguments.cache, arguments.ops, arguments.seed, tell).map(|report| {
+            fsx::run(backend, arguments.cache, arguments.operations(), arguments.seed, tell).map(|report| {
                 let text = serde_json::to_string(&report);
                 (report.is_good(), text, Box::new(move || report.print()) as Box<dyn FnOnce()>)
             })

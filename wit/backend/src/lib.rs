@@ -13,6 +13,7 @@ pub mod component;
 mod errno;
 mod filesystem;
 mod mount;
+mod name;
 mod wrap;
 
 pub use attributes::{
@@ -23,6 +24,7 @@ pub use changes::{Change, Watcher};
 pub use errno::{Errno, UnknownErrno};
 pub use filesystem::{Content, Filesystem};
 pub use mount::{MountType, Refusal, SettingDescription, SettingKind, Settings, parse_size};
+pub use name::{TARGET_BYTES_MAX, check_name, check_target};
 
 /// The longest read or write of one backend call, in bytes.
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;

@@ -9,7 +9,7 @@ use super::{
     BaseNode, DATA_ALIGN, ENTRY_BYTES, HEADER_BYTES, HEADER_FIELDS_BYTES, MAGIC, NODE_BYTES, encode_entry, encode_node,
     index_hash,
 };
-use crate::name::{check_name, check_target};
+use eyot_backend::{check_name, check_target};
 
 /// Permissions, owner and time of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

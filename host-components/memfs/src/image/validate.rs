@@ -8,7 +8,7 @@ use super::{
     BaseNode, DATA_ALIGN, ENTRY_BYTES, HEADER_BYTES, HEADER_FIELDS_BYTES, ImageError, Layout, MAGIC, NODE_BYTES,
     decode_entry, decode_node, index_hash, slice, u32_at, u64_at,
 };
-use crate::name::{TARGET_BYTES_MAX, check_name};
+use eyot_backend::{TARGET_BYTES_MAX, check_name};
 
 pub(super) fn validate(bytes: &[u8]) -> Result<(Layout, [u8; 32]), ImageError> {
     let (layout, index_end) = layout(bytes)?;

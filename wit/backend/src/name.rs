@@ -1,13 +1,13 @@
 //! What a name and a symlink's target may be.
 
-use eyot_backend::{Errno, NAME_BYTES_MAX};
+use crate::{Errno, NAME_BYTES_MAX};
 
 /// The longest symlink target in bytes (`PATH_MAX` without its terminator).
-pub(crate) const TARGET_BYTES_MAX: usize = 4095;
+pub const TARGET_BYTES_MAX: usize = 4095;
 
-/// Checks the name of an entry: a new one, because a mistake of the kernel must not make an entry that nobody can take away; and one that was read,
-/// because the database may lie.
-pub(crate) fn check_name(name: &str) -> Result<(), Errno> {
+/// Checks the name of a new entry. The kernel has done so; a mistake there must not make an entry that nobody can take away, and what
+/// a backend reads from elsewhere may be no name at all. Errors: `ENAMETOOLONG`, `EINVAL`.
+pub fn check_name(name: &str) -> Result<(), Errno> {
     if name.len() > NAME_BYTES_MAX {
         return Err(Errno::Nametoolong);
     }
@@ -18,7 +18,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), Errno> {
 }
 
 /// Checks the target of a new symlink (symlink(2)): `ENOENT` when empty, `ENAMETOOLONG` when too long.
-pub(crate) fn check_target(target: &str) -> Result<(), Errno> {
+pub fn check_target(target: &str) -> Result<(), Errno> {
     if target.is_empty() {
         return Err(Errno::Noent);
     }
@@ -41,9 +41,13 @@ mod tests {
             assert_eq!(check_name(name), Err(Errno::Inval), "{name:?}");
         }
         assert_eq!(check_name(&"n".repeat(256)), Err(Errno::Nametoolong));
-        for name in ["a", "...", "ü", " ", "new\nline", &"n".repeat(255)] {
+        for name in ["a", "...", ".hidden", "ü", " ", "new\nline", &"n".repeat(255)] {
             assert_eq!(check_name(name), Ok(()), "{name:?}");
         }
+    }
+
+    #[test]
+    fn targets_are_anything_but_empty_long_or_cut_short() {
         assert_eq!(check_target(""), Err(Errno::Noent));
         assert_eq!(check_target(&"t".repeat(4096)), Err(Errno::Nametoolong));
         assert_eq!(check_target("a\0b"), Err(Errno::Inval));
