@@ -42,43 +42,58 @@ pub fn eyot(places: &Places, ui: &Ui, v8: &V8) -> Result<()> {
     Ok(())
 }
 
-/// The in-memory filesystem as a component, from the same source as the native one.
-pub fn memfs_component(
+/// A component that is built from the same source as the native backend.
+pub struct Plugin {
+    /// Its name, and the file's with `.wasm`.
+    pub name: &'static str,
+    /// The sources that it is made of.
+    inputs: &'static [&'static str],
+}
+
+/// The in-memory filesystem.
+pub const MEMFS: Plugin = Plugin { name: "memfs", inputs: &["host-components/memfs", "wit/backend", "Cargo.lock"] };
+/// Layers of other filesystems.
+pub const OVERLAY: Plugin =
+    Plugin { name: "overlay", inputs: &["host-components/overlay", "wit/backend", "Cargo.lock"] };
+
+/// Builds one of those components.
+pub fn component(
     places: &Places,
     cache: &Cache,
     ui: &Ui,
     sysroot: &eyot_coreutils_build::Sysroot,
+    plugin: &Plugin,
 ) -> Result<PathBuf> {
-    let step = ui.step("memfs.wasm");
+    let (name, file) = (plugin.name, format!("{}.wasm", plugin.name));
+    let step = ui.step(&file);
     let target = "wasm32-unknown-unknown";
-    let inputs = ["host-components/memfs", "wit/backend", "Cargo.lock"];
-    let key = key_of_sources(&places.root, &inputs, &["memfs", &sysroot.path.display().to_string()])?;
+    let key = key_of_sources(&places.root, plugin.inputs, &[name, &sysroot.path.display().to_string()])?;
     if let Some(entry) = cache.get("plugins", &key) {
         step.skipped("already there");
-        return Ok(entry.join("memfs.wasm"));
+        return Ok(entry.join(&file));
     }
     let out = cache.root().join("build").join("plugins");
     let flags = format!("{} -Clinker=wasm-component-ld", sysroot.rustflags());
     Run::new(cargo())
-        .args(["rustc", "--release", "--package", "eyot-memfs", "--lib", "--crate-type", "cdylib"])
+        .args(["rustc", "--release", "--package", &format!("eyot-{name}"), "--lib", "--crate-type", "cdylib"])
         .args(["--features", "component", "--target", target])
         .cwd(&places.root)
         .env("RUSTC", &sysroot.rustc)
         .env("CARGO_TARGET_DIR", &out)
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags)
         .env_remove("RUSTFLAGS")
-        .quiet(&step, &places.log("memfs-component"))?;
-    let built = out.join(target).join("release/eyot_memfs.wasm");
+        .quiet(&step, &places.log(&format!("{name}-component")))?;
+    let built = out.join(target).join(format!("release/eyot_{name}.wasm"));
     if !built.is_file() {
         return Err(Failure::new(
-            "memfs.wasm was not built",
+            format!("{file} was not built"),
             format!("cargo left no {}", built.display()),
             "report this with the log of the step",
         ));
     }
     let entry = cache.put("plugins", &key, |dir| {
-        std::fs::copy(&built, dir.join("memfs.wasm")).map(drop).or_fail("cannot keep memfs.wasm", "check the cache")
+        std::fs::copy(&built, dir.join(&file)).map(drop).or_fail(format!("cannot keep {file}"), "check the cache")
     })?;
     step.done("built");
-    Ok(entry.join("memfs.wasm"))
+    Ok(entry.join(&file))
 }

@@ -24,6 +24,8 @@ pub struct Ready {
     pub v8: V8,
     /// The in-memory filesystem as a component.
     pub memfs: PathBuf,
+    /// The overlay as a component.
+    pub overlay: PathBuf,
 }
 
 /// Sets the machine up.
@@ -46,14 +48,18 @@ pub fn run(choice: Choice) -> Result<Ready> {
         None
     };
     let image = base_image(&places, &ui)?;
-    let memfs = build::memfs_component(&places, &cache, &ui, &plain_sysroot(&places, &ui)?)?;
+    let sysroot = plain_sysroot(&places, &ui)?;
+    let memfs = build::component(&places, &cache, &ui, &sysroot, &build::MEMFS)?;
+    let overlay = build::component(&places, &cache, &ui, &sysroot, &build::OVERLAY)?;
     build::eyot(&places, &ui, &v8)?;
-    home::fill(&places, &[("base.img", Some(image)), ("memfs.wasm", Some(memfs.clone())), ("node.bin", node)])?;
+    let plugins = [("memfs.wasm", Some(memfs.clone())), ("overlay.wasm", Some(overlay.clone()))];
+    home::fill(&places, &plugins)?;
+    home::fill(&places, &[("base.img", Some(image)), ("node.bin", node)])?;
     warm(&places, &ui)?;
     if let V8::Missing(failure) = &v8 {
         ui.say(failure.line());
     }
-    Ok(Ready { places, ui, v8, memfs })
+    Ok(Ready { places, ui, v8, memfs, overlay })
 }
 
 /// What nothing can be done without.

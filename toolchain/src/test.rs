@@ -34,6 +34,7 @@ pub fn run(filter: &[String]) -> Result<()> {
     let base = |words: &[&str]| {
         let run = cargo_in(&ready.places, &ready.v8).args(words).args(members(&ready.v8));
         run.env("EYOT_MEMFS_WASM", &ready.memfs)
+            .env("EYOT_OVERLAY_WASM", &ready.overlay)
             .env("EYOT_HOME", ready.places.home())
             .env("EYOT_CACHE", &ready.places.cache)
     };
