@@ -1,6 +1,4 @@
-//! The kernel's face of a component.
-
-use std::sync::atomic::{AtomicBool, Ordering};
+//! The kernel's face of a component that answers at once.
 
 use eyot_backend::{
     AttributeChanges, Attributes, CHUNK_BYTES_MAX, DirectoryEntry, Errno, Filesystem, FilesystemInfo, FilesystemStatus,
@@ -12,24 +10,23 @@ use wasmtime::Store;
 use super::answers::{self, Expected, Lie};
 use super::bindings::{self, types};
 use super::exports::Guest;
-use super::load::{HostState, reason};
+use super::load::HostState;
+use super::report::Reporter;
 use super::transfer;
 use super::watch;
 
 /// The most entries that are asked for in one call, so that the answer's size is bounded.
-const LISTING_ENTRIES_MAX: usize = 4096;
+pub(super) const LISTING_ENTRIES_MAX: usize = 4096;
 
 /// A filesystem that a component answers.
 ///
 /// There is one instance, which holds the filesystem's state; calls wait for each other. A lock is held while the component computes, for at most
 /// the configured time.
-pub struct PluginFilesystem {
-    name: String,
+pub(super) struct Immediate {
     info: FilesystemInfo,
     /// `None` once it was retired.
     live: Mutex<Option<Live>>,
-    /// Whether a false answer was reported: once is enough.
-    reported: AtomicBool,
+    reporter: Reporter,
 }
 
 /// A running instance.
@@ -41,13 +38,12 @@ pub(super) struct Live {
 /// What a call into the component gives: the engine's result around the component's own.
 type Call<T> = wasmtime::Result<(Result<T, types::Errno>,)>;
 
-impl PluginFilesystem {
+impl Immediate {
     pub(super) fn new(name: String, info: FilesystemInfo, live: Live) -> Self {
-        Self { name, info, live: Mutex::new(Some(live)), reported: AtomicBool::new(false) }
+        Self { info, live: Mutex::new(Some(live)), reporter: Reporter::new(name) }
     }
 
-    /// Whether the component was retired: it trapped, timed out or broke the ABI, and every call answers `EIO`.
-    pub fn is_retired(&self) -> bool {
+    pub(super) fn is_retired(&self) -> bool {
         self.live.lock().is_none()
     }
 
@@ -66,27 +62,13 @@ impl PluginFilesystem {
             Err(error) => {
                 let retired = slot.take();
                 drop(slot);
-                self.report_retirement(function, &error);
+                self.reporter.retired(function, &error);
                 drop(retired);
                 return Err(Errno::Io);
             }
         };
         drop(slot);
-        check(answer.map_err(bindings::errno)?).map_err(|lie| self.report_lie(function, lie))
-    }
-
-    #[cold]
-    fn report_retirement(&self, function: &'static str, error: &wasmtime::Error) {
-        let reason = reason(error);
-        tracing::warn!(plugin = %self.name, function, %reason, "backend retired: its mounts answer EIO from now on");
-    }
-
-    #[cold]
-    fn report_lie(&self, function: &'static str, lie: Lie) -> Errno {
-        if !self.reported.swap(true, Ordering::Relaxed) {
-            tracing::warn!(plugin = %self.name, function, answer = lie, "backend answered what cannot be true: EIO (reported once)");
-        }
-        Errno::Io
+        check(answer.map_err(bindings::errno)?).map_err(|lie| self.reporter.lied(function, lie))
     }
 
     fn made(
@@ -99,7 +81,7 @@ impl PluginFilesystem {
     }
 }
 
-impl Filesystem for PluginFilesystem {
+impl Filesystem for Immediate {
     fn info(&self) -> FilesystemInfo {
         self.info.clone()
     }
@@ -212,7 +194,7 @@ impl Filesystem for PluginFilesystem {
             return Ok(given);
         }
         let Some(target) = buffer.get_mut(given..).and_then(|rest| rest.get_mut(..bytes.len())) else {
-            return Err(self.report_lie("read", "more bytes than were asked for"));
+            return Err(self.reporter.lied("read", "more bytes than were asked for"));
         };
         target.copy_from_slice(&bytes);
         Ok(given + bytes.len())

@@ -8,7 +8,7 @@ use wasmtime::component::types::ComponentItem;
 
 use super::exports::Mount;
 use super::load::{self, Stubs, is_granted, printable};
-use super::{PluginConfig, PluginError, PluginFilesystem, answers};
+use super::{PluginConfig, PluginError, PluginFilesystem, answers, waiting};
 
 /// The package that backends are built for.
 const PACKAGE: &str = "eyot:backend/";
@@ -58,6 +58,10 @@ pub enum World {
     Filesystem,
     /// `mount-backend`: one that is configured first.
     Mount,
+    /// `async-filesystem-backend`: one whose calls may wait, without settings.
+    AsyncFilesystem,
+    /// `async-mount-backend`: one whose calls may wait, and that is configured first.
+    AsyncMount,
 }
 
 impl World {
@@ -66,6 +70,8 @@ impl World {
         match self {
             World::Filesystem => "filesystem-backend",
             World::Mount => "mount-backend",
+            World::AsyncFilesystem => "async-filesystem-backend",
+            World::AsyncMount => "async-mount-backend",
         }
     }
 }
@@ -152,9 +158,10 @@ impl Inspection {
         };
         let exports: Vec<_> =
             ty.exports(engine).map(|(name, item)| interface(name, &item.ty)).take(NAMES_MAX).collect();
+        let waits = waiting::is_waiting(component);
         let imports = ty
             .imports(engine)
-            .map(|(name, item)| Import { grant: grant(name, &item.ty), interface: interface(name, &item.ty) });
+            .map(|(name, item)| Import { grant: grant(name, &item.ty, waits), interface: interface(name, &item.ty) });
         let imports = imports.take(NAMES_MAX).collect();
         let version = exports.iter().find_map(|export| version_of(&export.name)).map(str::to_owned);
         let worlds = worlds(&exports, version.as_deref());
@@ -166,7 +173,7 @@ impl Inspection {
     }
 
     fn ask(&mut self, component: &Component, config: &PluginConfig) {
-        if self.worlds.contains(&World::Mount) {
+        if self.worlds.iter().any(|world| matches!(world, World::Mount | World::AsyncMount)) {
             self.settings = Some(settings(component, config));
         }
         let needs_settings = match &self.settings {
@@ -193,15 +200,17 @@ fn version_of(name: &str) -> Option<&str> {
 fn worlds(exports: &[Interface], version: Option<&str>) -> Vec<World> {
     let Some(version) = version else { return Vec::new() };
     let has = |interface: &str| exports.iter().any(|export| export.name == format!("{PACKAGE}{interface}@{version}"));
-    match (has("filesystem"), has("mount")) {
-        (true, true) => vec![World::Mount, World::Filesystem],
-        (true, false) => vec![World::Filesystem],
-        (false, _) => Vec::new(),
-    }
+    let all = [
+        (World::AsyncMount, has("filesystem-async") && has("mount")),
+        (World::AsyncFilesystem, has("filesystem-async")),
+        (World::Mount, has("filesystem") && has("mount")),
+        (World::Filesystem, has("filesystem")),
+    ];
+    all.into_iter().filter(|(_, fits)| *fits).map(|(world, _)| world).collect()
 }
 
-fn grant(name: &str, item: &ComponentItem) -> Grant {
-    if is_granted(name, item) {
+fn grant(name: &str, item: &ComponentItem, waits: bool) -> Grant {
+    if is_granted(name, item) || waits && waiting::is_granted(name, item) {
         Grant::ByDefault
     } else if name.starts_with("wasi:") {
         Grant::Needed
@@ -211,11 +220,15 @@ fn grant(name: &str, item: &ComponentItem) -> Grant {
 }
 
 fn settings(component: &Component, config: &PluginConfig) -> Result<Vec<SettingDescription<String>>, PluginError> {
+    let lie = |what| PluginError::Info { name: config.name.clone(), what };
+    if waiting::is_waiting(component) {
+        return answers::settings(waiting::settings(component, config)?).map_err(lie);
+    }
     let (mut store, instance) = load::instantiate(component, config, Stubs::Traps)?;
     let mount = Mount::load(&mut store, &instance)
         .map_err(|reason| PluginError::Exports { name: config.name.clone(), reason })?;
     let (known,) = mount
         .settings(&mut store)
         .map_err(|error| PluginError::Start { name: config.name.clone(), reason: load::reason(&error) })?;
-    answers::settings(known).map_err(|what| PluginError::Info { name: config.name.clone(), what })
+    answers::settings(known).map_err(lie)
 }

@@ -10,15 +10,19 @@ use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
 use super::answers;
 use super::bindings::{self, clock, types};
 use super::error::PluginError;
-use super::exports::{Guest, Mount, Setting};
-use super::filesystem::{Live, PluginFilesystem};
+use super::exports::{self, Guest, Mount, Setting};
+use super::filesystem::{Immediate, Live};
+use super::kinds::PluginFilesystem;
 use super::transfer::{self, Reply};
+use super::waiting::{self, WaitingPlugin};
 use super::watch::{CallTime, watch};
 
 /// How much memory a component may have when nothing else is said: 256 MiB.
 const MEMORY_BYTES_MAX_DEFAULT: usize = 256 << 20;
 /// How long a call may take when nothing else is said. A call blocks the thread that makes it, so this is what a component can take from its guests.
 const CALL_TIME_MAX_DEFAULT: Duration = Duration::from_secs(1);
+/// How long a call of a component of an asynchronous world may wait when nothing else is said.
+const WAITING_TIME_MAX_DEFAULT: Duration = Duration::from_secs(30);
 /// The most core instances of one component: a language whose runtime is linked from shared libraries, as Python's is, has an instance of each.
 const INSTANCES_MAX: usize = 128;
 /// The most tables, and the most memories, of one component.
@@ -35,8 +39,11 @@ pub struct PluginConfig {
     pub name: String,
     /// The most bytes of linear memory it may have. Beyond it, growing fails inside the component.
     pub memory_bytes_max: usize,
-    /// After how long a call is given up and the component retired (some hundredths of a second later at most).
+    /// After how long a call is given up and the component retired (some hundredths of a second later at most). For a component of an asynchronous world:
+    /// how long it may compute without coming to an end.
     pub call_time_max: Duration,
+    /// After how long a call to a component of an asynchronous world answers `ETIMEDOUT`. Only the call is given up: the component goes on.
+    pub waiting_time_max: Duration,
     /// What it is told through `mount.configure`.
     pub settings: Vec<(String, String)>,
     /// The clock that it is granted: the VM's.
@@ -44,12 +51,13 @@ pub struct PluginConfig {
 }
 
 impl PluginConfig {
-    /// The defaults: 256 MiB, one second for a call, no settings, and the host's time of day.
+    /// The defaults: 256 MiB, one second for a call (30 for one that may wait), no settings, and the host's time of day.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             memory_bytes_max: MEMORY_BYTES_MAX_DEFAULT,
             call_time_max: CALL_TIME_MAX_DEFAULT,
+            waiting_time_max: WAITING_TIME_MAX_DEFAULT,
             settings: Vec::new(),
             clock: Arc::new(Timestamp::now),
         }
@@ -94,6 +102,9 @@ impl PluginFilesystem {
     /// Starts a component that is compiled already (from a code cache, or to start it many times).
     pub fn start(component: &Component, config: PluginConfig) -> Result<Self, PluginError> {
         check_imports(component, &config.name)?;
+        if waiting::is_waiting(component) {
+            return WaitingPlugin::start(component, config).map(Self::waiting);
+        }
         let (mut store, instance) = instantiate(component, &config, Stubs::No)?;
         let exports = |reason: String| PluginError::Exports { name: config.name.clone(), reason };
         let guest = Guest::load(&mut store, &instance).map_err(exports)?;
@@ -107,7 +118,7 @@ impl PluginFilesystem {
         let (info,) = guest.info(&mut store).map_err(|error| start(&error))?;
         let info: FilesystemInfo =
             answers::info(info).map_err(|what| PluginError::Info { name: config.name.clone(), what })?;
-        Ok(Self::new(config.name, info, Live { store, guest }))
+        Ok(Self::immediate(Immediate::new(config.name, info, Live { store, guest })))
     }
 }
 
@@ -171,22 +182,31 @@ pub(super) fn store(engine: &Engine, config: &PluginConfig) -> Result<Store<Host
 fn configure(mount: &Mount, store: &mut Store<HostState>, config: &PluginConfig) -> Result<(), PluginError> {
     let failed = |error: &wasmtime::Error| PluginError::Start { name: config.name.clone(), reason: reason(error) };
     let (known,) = mount.settings(store).map_err(|error| failed(&error))?;
+    let settings = checked_settings(known, config)?;
+    let (configured,) = mount.configure(store, &settings).map_err(|error| failed(&error))?;
+    configured.map_err(|refusal| refused(&config.name, &refusal))
+}
+
+/// What a component is told, after a check against what it says there is to be told.
+pub(super) fn checked_settings(
+    known: Vec<exports::SettingDescription>,
+    config: &PluginConfig,
+) -> Result<Vec<Setting>, PluginError> {
     let known = answers::settings(known).map_err(|what| PluginError::Info { name: config.name.clone(), what })?;
     let checked = Settings::check(&known, config.settings.iter().cloned()).map_err(|refusal| PluginError::Refused {
         name: config.name.clone(),
         errno: refusal.errno,
         message: refusal.message,
     })?;
-    let settings: Vec<_> =
-        checked.iter().map(|(key, value)| Setting { key: key.to_owned(), value: value.to_owned() }).collect();
-    match mount.configure(store, &settings) {
-        Ok((Ok(()),)) => Ok(()),
-        Ok((Err(refusal),)) => Err(PluginError::Refused {
-            name: config.name.clone(),
-            errno: bindings::errno(refusal.code),
-            message: printable(&refusal.message),
-        }),
-        Err(error) => Err(failed(&error)),
+    Ok(checked.iter().map(|(key, value)| Setting { key: key.to_owned(), value: value.to_owned() }).collect())
+}
+
+/// A component's refusal.
+pub(super) fn refused(name: &str, refusal: &exports::Refusal) -> PluginError {
+    PluginError::Refused {
+        name: name.to_owned(),
+        errno: bindings::errno(refusal.code),
+        message: printable(&refusal.message),
     }
 }
 
@@ -199,7 +219,10 @@ pub(super) fn is_granted(import: &str, item: &ComponentItem) -> bool {
 /// Refuses a component that imports more than it is granted, and names what.
 fn check_imports(component: &Component, name: &str) -> Result<(), PluginError> {
     let ty = component.component_type();
-    let missing = ty.imports(component.engine()).filter(|(import, item)| !is_granted(import, &item.ty));
+    let waits = waiting::is_waiting(component);
+    let granted =
+        |import: &str, item: &ComponentItem| is_granted(import, item) || waits && waiting::is_granted(import, item);
+    let missing = ty.imports(component.engine()).filter(|(import, item)| !granted(import, &item.ty));
     let imports: Vec<String> = missing.map(|(import, _)| import.to_owned()).collect();
     if imports.is_empty() { Ok(()) } else { Err(PluginError::Imports { name: name.to_owned(), imports }) }
 }

@@ -9,6 +9,8 @@ use bindings::exports::eyot::backend::filesystem::Guest as FilesystemGuest;
 use bindings::exports::eyot::backend::mount::{self as m, Guest as MountGuest};
 use bindings::eyot::backend::types as w;
 
+conversions!();
+
 #[doc(hidden)]
 #[allow(missing_docs, reason = "generated; the WIT has the documentation")]
 pub mod bindings {
@@ -76,20 +78,6 @@ fn now() -> b::Timestamp {
 
 impl<P: Place> MountGuest for Glue<P> {
     fn settings() -> Vec<m::SettingDescription> {
-        let describe = |setting: &b::SettingDescription| m::SettingDescription {
-            key: setting.key.into(),
-            kind: match setting.kind {
-                b::SettingKind::Text => m::SettingKind::Text,
-                b::SettingKind::Number => m::SettingKind::Number,
-                b::SettingKind::Boolean => m::SettingKind::Boolean,
-                b::SettingKind::Size => m::SettingKind::Size,
-                b::SettingKind::Duration => m::SettingKind::Duration,
-                b::SettingKind::Secret => m::SettingKind::Secret,
-            },
-            required: setting.required,
-            default_value: setting.default_value.map(str::to_owned),
-            help: setting.help.into(),
-        };
         P::Mount::SETTINGS.iter().map(describe).collect()
     }
 
@@ -100,20 +88,13 @@ impl<P: Place> MountGuest for Glue<P> {
             let kept = P::filesystem().set(filesystem);
             kept.map_err(|_| b::Refusal { errno: b::Errno::Busy, message: "the filesystem is in use already".into() })
         });
-        kept.map_err(|refusal| m::Refusal { code: errno(refusal.errno), message: refusal.message })
+        kept.map_err(refusal_out)
     }
 }
 
 impl<P: Place> FilesystemGuest for Glue<P> {
     fn info() -> w::FilesystemInfo {
-        let info = Self::fs().info();
-        w::FilesystemInfo {
-            root: info.root,
-            capabilities: w::Capabilities::from_bits_truncate(info.capabilities.bits() as _),
-            entry_lifetime_ns: info.entry_lifetime_ns,
-            absence_lifetime_ns: info.absence_lifetime_ns,
-            kind: info.kind,
-        }
+        info_out(Self::fs().info())
     }
 
     fn lookup(dir: u64, name: String) -> Result<w::Attributes, w::Errno> {
@@ -129,15 +110,7 @@ impl<P: Place> FilesystemGuest for Glue<P> {
     }
 
     fn setattr(node: u64, changes: w::AttributeChanges) -> Result<w::Attributes, w::Errno> {
-        let changes = b::AttributeChanges {
-            mode: changes.mode,
-            uid: changes.uid,
-            gid: changes.gid,
-            size: changes.size,
-            accessed: changes.accessed.map(timestamp_in),
-            modified: changes.modified.map(timestamp_in),
-        };
-        attributes(Self::fs().setattr(node, &changes))
+        attributes(Self::fs().setattr(node, &changes_in(changes)))
     }
 
     fn create(dir: u64, name: String, owner: w::Ownership) -> Result<w::Attributes, w::Errno> {
@@ -181,8 +154,7 @@ impl<P: Place> FilesystemGuest for Glue<P> {
         to_name: String,
         how: w::RenameFlags,
     ) -> Result<(), w::Errno> {
-        let how = b::RenameFlags::from_bits_truncate(u32::from(how.bits()));
-        Self::fs().rename(from_dir, &from_name, to_dir, &to_name, how).map_err(errno)
+        Self::fs().rename(from_dir, &from_name, to_dir, &to_name, rename_in(how)).map_err(errno)
     }
 
     fn readlink(node: u64) -> Result<String, w::Errno> {
@@ -190,7 +162,7 @@ impl<P: Place> FilesystemGuest for Glue<P> {
     }
 
     fn open(node: u64, how: w::OpenFlags) -> Result<u64, w::Errno> {
-        Self::fs().open(node, b::OpenFlags::from_bits_truncate(u32::from(how.bits()))).map_err(errno)
+        Self::fs().open(node, open_in(how)).map_err(errno)
     }
 
     fn release(node: u64, open_file: u64) {
@@ -212,25 +184,11 @@ impl<P: Place> FilesystemGuest for Glue<P> {
     }
 
     fn readdir(dir: u64, cookie: u64, max_entries: u32) -> Result<Vec<w::DirectoryEntry>, w::Errno> {
-        let entries = Self::fs().readdir(dir, cookie, max_entries as usize).map_err(errno)?;
-        let entries = entries.into_iter().map(|entry| w::DirectoryEntry {
-            name: entry.name,
-            cookie: entry.cookie,
-            attributes: attributes_out(&entry.attributes),
-        });
-        Ok(entries.collect())
+        Self::fs().readdir(dir, cookie, max_entries as usize).map(entries_out).map_err(errno)
     }
 
     fn statfs() -> Result<w::FilesystemStatus, w::Errno> {
-        let status = Self::fs().statfs().map_err(errno)?;
-        Ok(w::FilesystemStatus {
-            block_size: status.block_size,
-            blocks: status.blocks,
-            blocks_free: status.blocks_free,
-            files: status.files,
-            files_free: status.files_free,
-            name_max: status.name_max,
-        })
+        Self::fs().statfs().map(status_out).map_err(errno)
     }
 
     fn getxattr(node: u64, name: String) -> Result<Vec<u8>, w::Errno> {
@@ -247,96 +205,5 @@ impl<P: Place> FilesystemGuest for Glue<P> {
 
     fn removexattr(node: u64, name: String) -> Result<(), w::Errno> {
         Self::fs().removexattr(node, &name).map_err(errno)
-    }
-}
-
-fn timestamp_in(time: w::Timestamp) -> b::Timestamp {
-    b::Timestamp { seconds: time.seconds, nanoseconds: time.nanoseconds }
-}
-
-fn timestamp_out(time: b::Timestamp) -> w::Timestamp {
-    w::Timestamp { seconds: time.seconds, nanoseconds: time.nanoseconds }
-}
-
-fn ownership(owner: w::Ownership) -> b::Ownership {
-    b::Ownership { mode: owner.mode, uid: owner.uid, gid: owner.gid }
-}
-
-fn attributes(result: Result<b::Attributes, b::Errno>) -> Result<w::Attributes, w::Errno> {
-    result.map(|attributes| attributes_out(&attributes)).map_err(errno)
-}
-
-fn kind_in(kind: w::NodeKind) -> b::NodeKind {
-    match kind {
-        w::NodeKind::File => b::NodeKind::File,
-        w::NodeKind::Directory => b::NodeKind::Directory,
-        w::NodeKind::Symlink => b::NodeKind::Symlink,
-        w::NodeKind::Fifo => b::NodeKind::Fifo,
-        w::NodeKind::Socket => b::NodeKind::Socket,
-        w::NodeKind::CharacterDevice => b::NodeKind::CharacterDevice,
-        w::NodeKind::BlockDevice => b::NodeKind::BlockDevice,
-    }
-}
-fn attributes_out(from: &b::Attributes) -> w::Attributes {
-    w::Attributes {
-        node: from.node,
-        kind: match from.kind {
-            b::NodeKind::File => w::NodeKind::File,
-            b::NodeKind::Directory => w::NodeKind::Directory,
-            b::NodeKind::Symlink => w::NodeKind::Symlink,
-            b::NodeKind::Fifo => w::NodeKind::Fifo,
-            b::NodeKind::Socket => w::NodeKind::Socket,
-            b::NodeKind::CharacterDevice => w::NodeKind::CharacterDevice,
-            b::NodeKind::BlockDevice => w::NodeKind::BlockDevice,
-        },
-        mode: from.mode,
-        links: from.links,
-        uid: from.uid,
-        gid: from.gid,
-        device: from.device,
-        size: from.size,
-        blocks: from.blocks,
-        accessed: timestamp_out(from.accessed),
-        modified: timestamp_out(from.modified),
-        changed: timestamp_out(from.changed),
-        created: timestamp_out(from.created),
-        lifetime_ns: from.lifetime_ns,
-    }
-}
-
-/// The WIT names only what a backend has reason to answer; anything else would be a mistake here.
-fn errno(error: b::Errno) -> w::Errno {
-    match error {
-        b::Errno::Perm => w::Errno::Perm,
-        b::Errno::Noent => w::Errno::Noent,
-        b::Errno::Nxio => w::Errno::Nxio,
-        b::Errno::Again => w::Errno::Again,
-        b::Errno::Nomem => w::Errno::Nomem,
-        b::Errno::Acces => w::Errno::Acces,
-        b::Errno::Busy => w::Errno::Busy,
-        b::Errno::Exist => w::Errno::Exist,
-        b::Errno::Xdev => w::Errno::Xdev,
-        b::Errno::Notdir => w::Errno::Notdir,
-        b::Errno::Isdir => w::Errno::Isdir,
-        b::Errno::Inval => w::Errno::Inval,
-        b::Errno::Txtbsy => w::Errno::Txtbsy,
-        b::Errno::Fbig => w::Errno::Fbig,
-        b::Errno::Nospc => w::Errno::Nospc,
-        b::Errno::Spipe => w::Errno::Spipe,
-        b::Errno::Rofs => w::Errno::Rofs,
-        b::Errno::Mlink => w::Errno::Mlink,
-        b::Errno::Range => w::Errno::Range,
-        b::Errno::Nametoolong => w::Errno::Nametoolong,
-        b::Errno::Nosys => w::Errno::Nosys,
-        b::Errno::Notempty => w::Errno::Notempty,
-        b::Errno::Loop => w::Errno::Loop,
-        b::Errno::Nodata => w::Errno::Nodata,
-        b::Errno::Overflow => w::Errno::Overflow,
-        b::Errno::Ilseq => w::Errno::Ilseq,
-        b::Errno::Notsup => w::Errno::Notsup,
-        b::Errno::Timedout => w::Errno::Timedout,
-        b::Errno::Stale => w::Errno::Stale,
-        b::Errno::Dquot => w::Errno::Dquot,
-        _ => w::Errno::Io,
     }
 }
