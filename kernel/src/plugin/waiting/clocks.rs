@@ -5,18 +5,11 @@ use std::time::{Duration, Instant};
 
 use wasmtime::Result;
 use wasmtime::component::Linker;
-use wasmtime::component::types::ComponentItem;
 
 use crate::plugin::load::HostState;
 
 const TYPES: &str = "wasi:clocks/types@0.3.0";
 const MONOTONIC: &str = "wasi:clocks/monotonic-clock@0.3.0";
-
-/// Whether every component of an asynchronous world gets this import.
-pub(in crate::plugin) fn is_granted(import: &str, item: &ComponentItem) -> bool {
-    let granted = ["wasi:clocks/types@0.3.", "wasi:clocks/monotonic-clock@0.3."];
-    granted.iter().any(|prefix| import.starts_with(prefix)) && matches!(item, ComponentItem::ComponentInstance(_))
-}
 
 /// Links the imports.
 pub(super) fn add_to_linker(linker: &mut Linker<HostState>) -> Result<()> {

@@ -114,6 +114,7 @@ fn linker(component: &Component, stubs: Stubs) -> wasmtime::Result<Linker<HostSt
     let mut linker = Linker::new(component.engine());
     load::link_granted_to_all(&mut linker)?;
     clocks::add_to_linker(&mut linker)?;
+    linker.instance(super::REFUSAL)?;
     if stubs == Stubs::Traps {
         linker.define_unknown_imports_as_traps(component)?;
     }

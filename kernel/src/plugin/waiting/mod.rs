@@ -18,16 +18,25 @@ mod filesystem;
 mod life;
 mod reply;
 
-pub(super) use clocks::is_granted;
 pub(super) use filesystem::WaitingPlugin;
 pub(super) use life::settings;
 
 use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
 
 /// Whether a component is of an asynchronous world.
 pub(super) fn is_waiting(component: &Component) -> bool {
     let ty = component.component_type();
     ty.exports(component.engine()).any(|(name, _)| name.starts_with("eyot:backend/filesystem-async@0.1."))
+}
+
+/// What of `mount` a component without settings imports: the type of the refusal that `info` may answer, and no function.
+const REFUSAL: &str = "eyot:backend/mount@0.1.0";
+
+/// Whether every component of an asynchronous world gets this import.
+pub(super) fn is_granted(import: &str, item: &ComponentItem) -> bool {
+    let granted = ["wasi:clocks/types@0.3.", "wasi:clocks/monotonic-clock@0.3.", REFUSAL];
+    granted.iter().any(|prefix| import.starts_with(prefix)) && matches!(item, ComponentItem::ComponentInstance(_))
 }
 
 #[cfg(test)]
