@@ -41,10 +41,8 @@ fn start(component: &Component, settings: &[(&str, &str)]) -> PluginFilesystem {
 #[test]
 fn it_conforms_as_memfs_does() {
     let Some(component) = component() else { return };
-    for delay in ["0ms", "1ms"] {
-        let ran = eyot_conformance::run(|| Arc::new(start(&component, &[("delay", delay)])));
-        assert_eq!(ran, eyot_conformance::checks().len(), "memfs offers everything");
-    }
+    let ran = eyot_conformance::run(|| Arc::new(start(&component, &[("delay", "0ms")])));
+    assert_eq!(ran, eyot_conformance::checks().len(), "memfs offers everything");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use wasmtime::Store;
 
 use super::answers::{self, Expected, Lie};
 use super::bindings::{self, types};
-use super::exports::Guest;
+use super::exports::{Durable, Guest};
 use super::load::HostState;
 use super::report::Reporter;
 use super::transfer;
@@ -24,6 +24,8 @@ pub(super) const LISTING_ENTRIES_MAX: usize = 4096;
 /// the configured time.
 pub(super) struct Immediate {
     info: FilesystemInfo,
+    /// Whether its imports may wait.
+    waits: bool,
     /// `None` once it was retired.
     live: Mutex<Option<Live>>,
     reporter: Reporter,
@@ -33,31 +35,41 @@ pub(super) struct Immediate {
 pub(super) struct Live {
     pub(super) store: Store<HostState>,
     pub(super) guest: Guest,
+    pub(super) durable: Option<Durable>,
 }
 
 /// What a call into the component gives: the engine's result around the component's own.
 type Call<T> = wasmtime::Result<(Result<T, types::Errno>,)>;
 
 impl Immediate {
-    pub(super) fn new(name: String, info: FilesystemInfo, live: Live) -> Self {
-        Self { info, live: Mutex::new(Some(live)), reporter: Reporter::new(name) }
+    pub(super) fn new(name: String, info: FilesystemInfo, waits: bool, live: Live) -> Self {
+        Self { info, waits, live: Mutex::new(Some(live)), reporter: Reporter::new(name) }
     }
 
     pub(super) fn is_retired(&self) -> bool {
         self.live.lock().is_none()
     }
 
-    /// Calls the component and checks its answer.
+    /// Calls the component's `filesystem` and checks its answer.
     fn call<T, U>(
         &self,
         function: &'static str,
         call: impl FnOnce(&Guest, &mut Store<HostState>) -> Call<T>,
         check: impl FnOnce(T) -> Result<U, Lie>,
     ) -> Result<U, Errno> {
+        self.call_live(function, |live| call(&live.guest, &mut live.store), check)
+    }
+
+    fn call_live<T, U>(
+        &self,
+        function: &'static str,
+        call: impl FnOnce(&mut Live) -> Call<T>,
+        check: impl FnOnce(T) -> Result<U, Lie>,
+    ) -> Result<U, Errno> {
         let mut slot = self.live.lock();
         let Some(live) = slot.as_mut() else { return Err(Errno::Io) };
         watch::begin_call(&mut live.store);
-        let answer = match call(&live.guest, &mut live.store) {
+        let answer = match call(live) {
             Ok((answer,)) => answer,
             Err(error) => {
                 let retired = slot.take();
@@ -67,7 +79,11 @@ impl Immediate {
                 return Err(Errno::Io);
             }
         };
+        let captures_left = live.store.data_mut().captures.abandon();
         drop(slot);
+        if captures_left {
+            return Err(self.reporter.lied(function, "its answer while a capture had not ended"));
+        }
         check(answer.map_err(bindings::errno)?).map_err(|lie| self.reporter.lied(function, lie))
     }
 
@@ -208,6 +224,19 @@ impl Filesystem for Immediate {
 
     fn fsync(&self, node: Node, handle: Handle, data_only: bool) -> Result<(), Errno> {
         self.call("fsync", |guest, store| guest.fsync(store, node, handle, data_only), Ok)
+    }
+
+    /// A component that does not export `durable` holds nothing back.
+    fn sync(&self) -> Result<(), Errno> {
+        let sync = |live: &mut Live| match &live.durable {
+            Some(durable) => durable.sync(&mut live.store),
+            None => Ok((Ok(()),)),
+        };
+        self.call_live("sync", sync, Ok)
+    }
+
+    fn may_wait(&self) -> bool {
+        self.waits
     }
 
     fn readdir(&self, dir: Node, cookie: u64, entries_max: usize) -> Result<Vec<DirectoryEntry>, Errno> {

@@ -14,7 +14,12 @@ use bindings::exports::eyot::backend::mount::{self as m, Guest as MountGuest};
 use bindings::eyot::backend::types as w;
 use wit_bindgen::rt::async_support::StreamWriter;
 
-conversions!();
+// One source for the types of both worlds, which are not the same to the compiler.
+#[path = "component/convert.rs"]
+#[allow(dead_code, reason = "what only a layer needs")]
+mod convert;
+
+use convert::{attributes, attributes_out, changes_in, errno, info_out, kind_in, ownership, timestamp_in};
 
 #[doc(hidden)]
 #[allow(missing_docs, reason = "generated; the WIT has the documentation")]
@@ -268,5 +273,54 @@ impl<P: Place> FilesystemGuest for Glue<P> {
 
     async fn removexattr(node: u64, name: String) -> Result<(), w::Errno> {
         Self::fs().removexattr(node, &name).await.map_err(errno)
+    }
+}
+
+fn describe(setting: &b::SettingDescription) -> m::SettingDescription {
+    m::SettingDescription {
+        key: setting.key.into(),
+        kind: match setting.kind {
+            b::SettingKind::Text => m::SettingKind::Text,
+            b::SettingKind::Number => m::SettingKind::Number,
+            b::SettingKind::Boolean => m::SettingKind::Boolean,
+            b::SettingKind::Size => m::SettingKind::Size,
+            b::SettingKind::Duration => m::SettingKind::Duration,
+            b::SettingKind::Secret => m::SettingKind::Secret,
+        },
+        required: setting.required,
+        default_value: setting.default_value.map(str::to_owned),
+        help: setting.help.into(),
+    }
+}
+
+fn refusal_out(refusal: b::Refusal) -> m::Refusal {
+    m::Refusal { code: errno(refusal.errno), message: refusal.message }
+}
+
+fn open_in(how: w::OpenFlags) -> b::OpenFlags {
+    b::OpenFlags::from_bits_truncate(u32::from(how.bits()))
+}
+
+fn rename_in(how: w::RenameFlags) -> b::RenameFlags {
+    b::RenameFlags::from_bits_truncate(u32::from(how.bits()))
+}
+
+fn entries_out(entries: Vec<b::DirectoryEntry>) -> Vec<w::DirectoryEntry> {
+    let entry_out = |entry: b::DirectoryEntry| w::DirectoryEntry {
+        name: entry.name,
+        cookie: entry.cookie,
+        attributes: attributes_out(&entry.attributes),
+    };
+    entries.into_iter().map(entry_out).collect()
+}
+
+fn status_out(status: b::FilesystemStatus) -> w::FilesystemStatus {
+    w::FilesystemStatus {
+        block_size: status.block_size,
+        blocks: status.blocks,
+        blocks_free: status.blocks_free,
+        files: status.files,
+        files_free: status.files_free,
+        name_max: status.name_max,
     }
 }

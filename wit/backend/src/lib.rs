@@ -4,12 +4,8 @@
 //! a component crate, by backends that are loaded at run time. The WIT files beside this crate are the contract; the names here are
 //! theirs. This crate needs neither an engine nor an operating system, so that it builds for every target.
 //!
-//! With the feature `component`, on wasm32, [`export_component!`] makes a component of any [`MountType`]; with the feature `component-async`,
-//! [`export_async_component!`] makes one of any [`AsyncMountType`], whose calls may wait. A component has one of the two.
-
-#[cfg(all(target_family = "wasm", any(feature = "component", feature = "component-async")))]
-#[macro_use]
-mod conversions;
+//! With the feature `component`, on wasm32, [`export_component!`] makes a component of any [`MountType`], and [`export_layer!`] of any [`LayerType`]; with the feature
+//! `component-async`, [`export_async_component!`] makes one of any [`AsyncMountType`], whose calls may wait. A component has one of these worlds.
 
 mod async_filesystem;
 mod attributes;
@@ -31,7 +27,7 @@ pub use attributes::{
 pub use changes::{Change, Watcher};
 pub use errno::{Errno, UnknownErrno};
 pub use filesystem::{Content, Filesystem};
-pub use mount::{MountType, Refusal, SettingDescription, SettingKind, Settings, parse_size};
+pub use mount::{LayerCount, LayerType, MountType, Refusal, SettingDescription, SettingKind, Settings, parse_size};
 
 /// The longest read or write of one backend call, in bytes.
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use wasmtime::Error;
 use wasmtime::component::{Accessor, AccessorTask, ComponentNamedList, Lift, Lower};
+use wasmtime::{Error, Store};
 
 use super::admission::{Admission, CALLS_MAX, Permit};
 use super::budget::Budget;
@@ -25,8 +25,14 @@ const BEGUN_PER_STEP: usize = 32;
 /// The most calls that were given up and may still hold their place. With more the instance is of no use.
 const GIVEN_UP_MAX: isize = CALLS_MAX as isize / 2;
 
-/// The life of an instance: it ends with the reason why it did.
-pub(super) type Life = Pin<Box<dyn Future<Output = Error> + Send>>;
+/// The life of an instance.
+pub(super) type Life = Pin<Box<dyn Future<Output = End> + Send>>;
+
+/// How a life ended: why, and what is left of it. Who waits for an answer learns that there will be none when that is dropped, which is after the end has been told.
+pub(super) struct End {
+    pub(super) error: Error,
+    pub(super) left: Option<Store<HostState>>,
+}
 
 /// A call that is to be begun.
 pub(super) trait Job: Send {
@@ -164,29 +170,38 @@ impl Driver {
     }
 
     /// Polls the life once. Answers it when it is over.
-    fn step(self: &Arc<Self>, slot: &mut Option<(Life, Budget)>) -> Option<Life> {
+    fn step(self: &Arc<Self>, slot: &mut Option<(Life, Budget)>) -> Option<(Life, Option<Store<HostState>>)> {
         let (life, budget) = slot.as_mut()?;
+        let mut left = None;
         let end = if self.closed.load(Relaxed) {
             Some("it is not needed any more".to_owned())
         } else if self.given_up.load(Relaxed) >= GIVEN_UP_MAX {
             Some(format!("{GIVEN_UP_MAX} calls were given up and are still not answered"))
         } else {
-            self.poll(life, budget)
+            self.poll(life, budget, &mut left)
         };
         let end = end?;
-        let dead = slot.take().map(|(life, _)| life);
+        let dead = slot.take().map(|(life, _)| (life, left));
         self.retire(end);
         dead
     }
 
-    fn poll(self: &Arc<Self>, life: &mut Life, budget: &mut Budget) -> Option<String> {
+    fn poll(
+        self: &Arc<Self>,
+        life: &mut Life,
+        budget: &mut Budget,
+        left: &mut Option<Store<HostState>>,
+    ) -> Option<String> {
         self.room.store(BEGUN_PER_STEP, Relaxed);
         let waker = Waker::from(self.clone());
         let _entered = runtime::enter();
         let begin = Instant::now();
         let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(&mut Context::from_waker(&waker))));
         match polled {
-            Ok(Poll::Ready(error)) => return Some(reason(&error)),
+            Ok(Poll::Ready(end)) => {
+                *left = end.left;
+                return Some(reason(&end.error));
+            }
             Ok(Poll::Pending) => {}
             Err(_) => return Some("the engine failed".into()),
         }

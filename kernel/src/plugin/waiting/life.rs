@@ -14,11 +14,12 @@ use wasmtime::{AsContextMut, Error, Store};
 use super::budget::Budget;
 use super::changes::{Listener, Teller};
 use super::clocks;
-use super::driver::{Driver, Life};
+use super::driver::{Driver, End, Life};
 use super::exports::{Begun, Changes, Guest, Mount};
 use super::filesystem::WaitingPlugin;
 use super::reply::{Answer, NoAnswer, pair};
 use crate::plugin::error::PluginError;
+use crate::plugin::grants::Needs;
 use crate::plugin::load::{self, HostState, PluginConfig, Stubs, reason};
 use crate::plugin::watch::watch_future;
 use crate::plugin::{answers, exports};
@@ -36,6 +37,7 @@ pub(super) struct Begin {
 impl WaitingPlugin {
     /// Starts a component of an asynchronous world.
     pub(in crate::plugin) fn start(component: &Component, config: PluginConfig) -> Result<Self, PluginError> {
+        check_grants(component, &config)?;
         let (store, instance) = prepare(component, &config, Stubs::No)?;
         let (name, time_max) = (config.name.clone(), config.waiting_time_max);
         let driver = Arc::new(Driver::new(name.clone()));
@@ -82,7 +84,7 @@ pub(in crate::plugin) fn settings(
                 asked.await.flatten().map_err(|error| start(&error))
             };
             let _ = answer.send(asked.await);
-            Error::msg("it was only asked for its settings")
+            End { error: Error::msg("it was only asked for its settings"), left: None }
         }
     });
     driver.start(life, Budget::new(config.call_time_max));
@@ -95,6 +97,25 @@ fn wait<T>(reply: super::reply::Reply<T>, time_max: Duration) -> Result<T, NoAns
     runtime::wait(|| reply.wait_until(Instant::now() + time_max))
 }
 
+/// Refuses a component that imports more than it is granted, and grants that it has no use for.
+fn check_grants(component: &Component, config: &PluginConfig) -> Result<(), PluginError> {
+    let name = || config.name.clone();
+    let ty = component.component_type();
+    let unknown = ty.imports(component.engine()).filter(|(import, item)| !super::is_granted(import, &item.ty));
+    let imports: Vec<String> = unknown.map(|(import, _)| import.to_owned()).collect();
+    if !imports.is_empty() {
+        return Err(PluginError::Imports { name: name(), imports, layers: false });
+    }
+    if !config.layers.is_empty() {
+        return Err(PluginError::NoUse { name: name(), grant: "layers", interface: "eyot:backend/filesystem" });
+    }
+    if !config.preopens.is_empty() {
+        let interface = "wasi:filesystem/preopens or eyot:kernel/fs";
+        return Err(PluginError::NoUse { name: name(), grant: "preopened directories", interface });
+    }
+    Ok(())
+}
+
 /// Links a component to what it is granted, and makes a store with its limits.
 fn prepare(
     component: &Component,
@@ -103,7 +124,7 @@ fn prepare(
 ) -> Result<(Store<HostState>, InstancePre<HostState>), PluginError> {
     let link = |error: Error| PluginError::Invalid { name: config.name.clone(), reason: reason(&error) };
     let instance = linker(component, stubs).and_then(|linker| linker.instantiate_pre(component)).map_err(link)?;
-    let mut store = load::store(component.engine(), config)?;
+    let mut store = load::store(component.engine(), config, Needs::default())?;
     store.set_max_component_handles(HANDLES_MAX);
     watch_future(&mut store)
         .map_err(|error| PluginError::Start { name: config.name.clone(), reason: error.to_string() })?;
@@ -128,7 +149,7 @@ async fn live(
     instance: InstancePre<HostState>,
     config: PluginConfig,
     answer: Answer<Result<Begin, PluginError>>,
-) -> Error {
+) -> End {
     let failed = |error: &Error| PluginError::Start { name: config.name.clone(), reason: reason(error) };
     let found = async {
         let instance = instance.instantiate_async(&mut store).await.map_err(|error| failed(&error))?;
@@ -137,7 +158,7 @@ async fn live(
     };
     let parts = match found.await {
         Ok(parts) => parts,
-        Err(error) => return refused(answer, error),
+        Err(error) => return End { error: refused(answer, error), left: None },
     };
     let mut answer = Some(answer);
     let ran = store.run_concurrent(async |accessor| match parts.begin(accessor, &driver, &config).await {
@@ -155,10 +176,11 @@ async fn live(
         },
     });
     let error = ran.await.unwrap_or_else(|error| error);
-    match answer {
+    let error = match answer {
         Some(answer) => refused(answer, failed(&error)),
         None => error,
-    }
+    };
+    End { error, left: Some(store) }
 }
 
 fn refused(answer: Answer<Result<Begin, PluginError>>, error: PluginError) -> Error {

@@ -24,6 +24,8 @@ pub(super) use life::settings;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
+use super::grants::{Provider, provider};
+
 /// Whether a component is of an asynchronous world.
 pub(super) fn is_waiting(component: &Component) -> bool {
     let ty = component.component_type();
@@ -36,7 +38,8 @@ const REFUSAL: &str = "eyot:backend/mount@0.1.0";
 /// Whether every component of an asynchronous world gets this import.
 pub(super) fn is_granted(import: &str, item: &ComponentItem) -> bool {
     let granted = ["wasi:clocks/types@0.3.", "wasi:clocks/monotonic-clock@0.3.", REFUSAL];
-    granted.iter().any(|prefix| import.starts_with(prefix)) && matches!(item, ComponentItem::ComponentInstance(_))
+    let own = granted.iter().any(|prefix| import.starts_with(prefix));
+    provider(import, item) == Some(Provider::Host) || own && matches!(item, ComponentItem::ComponentInstance(_))
 }
 
 #[cfg(test)]

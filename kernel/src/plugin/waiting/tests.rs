@@ -165,7 +165,7 @@ fn computing_for_long_is_no_crime_when_it_comes_to_an_end() {
 fn a_start_that_fails_is_told() {
     let refusal = |forge: &mut WaitingForge| {
         let text = forge.put(&Bytes(b"endpoint: nobody\x07 answers there".to_vec()));
-        let refusal = Bytes::default().u8(1).align(8).u8(6).u32(text).u32(30);
+        let refusal = Bytes::default().u8(1).align(8).u8(6).u32(text).u32(31);
         forge.answer("info", &refusal);
     };
     let mut forge = WaitingForge::new();

@@ -1,100 +1,53 @@
-//! A component of the world `mount-backend`, made of any [`MountType`] by [`export_component!`](crate::export_component).
+//! The exports of a component.
 
-use std::marker::PhantomData;
-use std::sync::OnceLock;
-
-use crate as b;
-use crate::{Filesystem, MountType, Settings};
-use bindings::exports::eyot::backend::filesystem::Guest as FilesystemGuest;
-use bindings::exports::eyot::backend::mount::{self as m, Guest as MountGuest};
-use bindings::eyot::backend::types as w;
-
-conversions!();
-
-#[doc(hidden)]
-#[allow(missing_docs, reason = "generated; the WIT has the documentation")]
-pub mod bindings {
-    wit_bindgen::generate!({
-        path: ".",
-        world: "mount-backend",
-        pub_export_macro: true,
-        export_macro_name: "export_mount_backend",
-        default_bindings_module: "eyot_backend::component::bindings",
-    });
-}
-
-/// Makes this crate's component: the mount type that is named becomes the exports `mount` and `filesystem`. Once in a crate of type `cdylib`.
-///
-/// ```ignore
-/// eyot_backend::export_component!(MyMount);
-/// ```
-#[macro_export]
-macro_rules! export_component {
-    ($mount:ty) => {
-        const _: () = {
-            struct Place;
-
-            impl $crate::component::Place for Place {
-                type Mount = $mount;
-
-                fn filesystem() -> &'static ::std::sync::OnceLock<<$mount as $crate::MountType>::Filesystem> {
-                    static FILESYSTEM: ::std::sync::OnceLock<<$mount as $crate::MountType>::Filesystem> =
-                        ::std::sync::OnceLock::new();
-                    &FILESYSTEM
-                }
-            }
-
-            type Glue = $crate::component::Glue<Place>;
-    $crate::component::bindings::export_mount_backend!(Glue with_types_in $crate::component::bindings);
-        };
-    };
-}
-
-/// Where the one filesystem of a component is kept: a `static` of the crate that exports it.
-#[doc(hidden)]
-pub trait Place: 'static {
-    type Mount: MountType;
-
-    fn filesystem() -> &'static OnceLock<<Self::Mount as MountType>::Filesystem>;
-}
-
-/// The exports, over the filesystem at a place.
-#[doc(hidden)]
-pub struct Glue<P>(PhantomData<P>);
-
-impl<P: Place> Glue<P> {
-    /// The filesystem. One that was never configured has no settings; where that is refused there is nothing to go on with, and the trap says so.
-    fn fs() -> &'static impl Filesystem {
-        P::filesystem().get_or_init(|| {
-            let made = Settings::check(P::Mount::SETTINGS, []).and_then(|none| P::Mount::mount(&none, now));
-            made.unwrap_or_else(|refusal| panic!("used before it was configured: {refusal}"))
-        })
-    }
-}
-
-fn now() -> b::Timestamp {
-    timestamp_in(bindings::eyot::backend::clock::now())
-}
+use super::bindings::exports::eyot::backend::durable::Guest as DurableGuest;
+use super::bindings::exports::eyot::backend::filesystem::Guest as FilesystemGuest;
+use super::bindings::exports::eyot::backend::mount::{self as m, Guest as MountGuest};
+use super::bindings::eyot::backend::transfer;
+use super::bindings::eyot::backend::types as w;
+use super::convert::{self, attributes, attributes_out, errno, kind_in, ownership};
+use super::{Glue, Place};
+use crate::{self as b, Filesystem, Settings};
 
 impl<P: Place> MountGuest for Glue<P> {
     fn settings() -> Vec<m::SettingDescription> {
-        P::Mount::SETTINGS.iter().map(describe).collect()
+        let describe = |setting: &b::SettingDescription| m::SettingDescription {
+            key: setting.key.into(),
+            kind: match setting.kind {
+                b::SettingKind::Text => m::SettingKind::Text,
+                b::SettingKind::Number => m::SettingKind::Number,
+                b::SettingKind::Boolean => m::SettingKind::Boolean,
+                b::SettingKind::Size => m::SettingKind::Size,
+                b::SettingKind::Duration => m::SettingKind::Duration,
+                b::SettingKind::Secret => m::SettingKind::Secret,
+            },
+            required: setting.required,
+            default_value: setting.default_value.map(str::to_owned),
+            help: setting.help.into(),
+        };
+        Self::SETTINGS.iter().map(describe).collect()
     }
 
     fn configure(settings: Vec<m::Setting>) -> Result<(), m::Refusal> {
         let given = settings.into_iter().map(|setting| (setting.key, setting.value));
-        let made = Settings::check(P::Mount::SETTINGS, given).and_then(|settings| P::Mount::mount(&settings, now));
+        let made = Settings::check(Self::SETTINGS, given).and_then(|settings| Self::make(&settings));
         let kept = made.and_then(|filesystem| {
             let kept = P::filesystem().set(filesystem);
             kept.map_err(|_| b::Refusal { errno: b::Errno::Busy, message: "the filesystem is in use already".into() })
         });
-        kept.map_err(refusal_out)
+        kept.map_err(|refusal| m::Refusal { code: errno(refusal.errno), message: refusal.message })
+    }
+}
+
+impl<P: Place> DurableGuest for Glue<P> {
+    fn sync() -> Result<(), w::Errno> {
+        Self::fs().sync().map_err(errno)
     }
 }
 
 impl<P: Place> FilesystemGuest for Glue<P> {
     fn info() -> w::FilesystemInfo {
-        info_out(Self::fs().info())
+        convert::info_out(Self::fs().info())
     }
 
     fn lookup(dir: u64, name: String) -> Result<w::Attributes, w::Errno> {
@@ -110,7 +63,7 @@ impl<P: Place> FilesystemGuest for Glue<P> {
     }
 
     fn setattr(node: u64, changes: w::AttributeChanges) -> Result<w::Attributes, w::Errno> {
-        attributes(Self::fs().setattr(node, &changes_in(changes)))
+        attributes(Self::fs().setattr(node, &convert::changes_in(changes)))
     }
 
     fn create(dir: u64, name: String, owner: w::Ownership) -> Result<w::Attributes, w::Errno> {
@@ -154,7 +107,8 @@ impl<P: Place> FilesystemGuest for Glue<P> {
         to_name: String,
         how: w::RenameFlags,
     ) -> Result<(), w::Errno> {
-        Self::fs().rename(from_dir, &from_name, to_dir, &to_name, rename_in(how)).map_err(errno)
+        let how = b::RenameFlags::from_bits_truncate(u32::from(how.bits()));
+        Self::fs().rename(from_dir, &from_name, to_dir, &to_name, how).map_err(errno)
     }
 
     fn readlink(node: u64) -> Result<String, w::Errno> {
@@ -162,7 +116,7 @@ impl<P: Place> FilesystemGuest for Glue<P> {
     }
 
     fn open(node: u64, how: w::OpenFlags) -> Result<u64, w::Errno> {
-        Self::fs().open(node, open_in(how)).map_err(errno)
+        Self::fs().open(node, b::OpenFlags::from_bits_truncate(u32::from(how.bits()))).map_err(errno)
     }
 
     fn release(node: u64, open_file: u64) {
@@ -170,7 +124,7 @@ impl<P: Place> FilesystemGuest for Glue<P> {
     }
 
     fn read(node: u64, open_file: u64, offset: u64, length: u32) -> Result<Vec<u8>, w::Errno> {
-        let give = &mut |bytes: &[u8]| bindings::eyot::backend::transfer::give(bytes);
+        let give = &mut |bytes: &[u8]| transfer::give(bytes);
         Self::fs().read_with(node, open_file, offset, length as usize, give).map_err(errno)?;
         Ok(Vec::new())
     }
@@ -184,11 +138,25 @@ impl<P: Place> FilesystemGuest for Glue<P> {
     }
 
     fn readdir(dir: u64, cookie: u64, max_entries: u32) -> Result<Vec<w::DirectoryEntry>, w::Errno> {
-        Self::fs().readdir(dir, cookie, max_entries as usize).map(entries_out).map_err(errno)
+        let entries = Self::fs().readdir(dir, cookie, max_entries as usize).map_err(errno)?;
+        let entries = entries.into_iter().map(|entry| w::DirectoryEntry {
+            name: entry.name,
+            cookie: entry.cookie,
+            attributes: attributes_out(&entry.attributes),
+        });
+        Ok(entries.collect())
     }
 
     fn statfs() -> Result<w::FilesystemStatus, w::Errno> {
-        Self::fs().statfs().map(status_out).map_err(errno)
+        let status = Self::fs().statfs().map_err(errno)?;
+        Ok(w::FilesystemStatus {
+            block_size: status.block_size,
+            blocks: status.blocks,
+            blocks_free: status.blocks_free,
+            files: status.files,
+            files_free: status.files_free,
+            name_max: status.name_max,
+        })
     }
 
     fn getxattr(node: u64, name: String) -> Result<Vec<u8>, w::Errno> {
