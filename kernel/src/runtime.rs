@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::OnceLock;
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
 
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
@@ -44,4 +44,9 @@ pub(crate) fn block_on<T: Send>(future: impl Future<Output = T> + Send) -> Optio
 /// Runs a future to its end on the runtime's threads.
 pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     drop(runtime().spawn(future));
+}
+
+/// Lets futures that are polled on this thread use the runtime's timers.
+pub(crate) fn enter() -> EnterGuard<'static> {
+    runtime().enter()
 }

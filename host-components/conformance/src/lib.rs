@@ -33,6 +33,8 @@ mod runner;
 mod scorecard;
 mod subject;
 mod verdict;
+#[cfg(feature = "forge")]
+pub mod waiting_forge;
 
 use std::sync::Arc;
 

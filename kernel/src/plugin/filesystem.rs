@@ -1,6 +1,4 @@
-//! The kernel's face of a component.
-
-use std::sync::atomic::{AtomicBool, Ordering};
+//! The kernel's face of a component that answers at once.
 
 use eyot_backend::{
     AttributeChanges, Attributes, CHUNK_BYTES_MAX, DirectoryEntry, Errno, Filesystem, FilesystemInfo, FilesystemStatus,
@@ -12,26 +10,25 @@ use wasmtime::Store;
 use super::answers::{self, Expected, Lie};
 use super::bindings::{self, types};
 use super::exports::{Durable, Guest};
-use super::load::{HostState, reason};
+use super::load::HostState;
+use super::report::Reporter;
 use super::transfer;
 use super::watch;
 
 /// The most entries that are asked for in one call, so that the answer's size is bounded.
-const LISTING_ENTRIES_MAX: usize = 4096;
+pub(super) const LISTING_ENTRIES_MAX: usize = 4096;
 
 /// A filesystem that a component answers.
 ///
 /// There is one instance, which holds the filesystem's state; calls wait for each other. A lock is held while the component computes, for at most
 /// the configured time.
-pub struct PluginFilesystem {
-    name: String,
+pub(super) struct Immediate {
     info: FilesystemInfo,
     /// Whether its imports may wait.
     waits: bool,
     /// `None` once it was retired.
     live: Mutex<Option<Live>>,
-    /// Whether a false answer was reported: once is enough.
-    reported: AtomicBool,
+    reporter: Reporter,
 }
 
 /// A running instance.
@@ -44,13 +41,12 @@ pub(super) struct Live {
 /// What a call into the component gives: the engine's result around the component's own.
 type Call<T> = wasmtime::Result<(Result<T, types::Errno>,)>;
 
-impl PluginFilesystem {
+impl Immediate {
     pub(super) fn new(name: String, info: FilesystemInfo, waits: bool, live: Live) -> Self {
-        Self { name, info, waits, live: Mutex::new(Some(live)), reported: AtomicBool::new(false) }
+        Self { info, waits, live: Mutex::new(Some(live)), reporter: Reporter::new(name) }
     }
 
-    /// Whether the component was retired: it trapped, timed out or broke the ABI, and every call answers `EIO`.
-    pub fn is_retired(&self) -> bool {
+    pub(super) fn is_retired(&self) -> bool {
         self.live.lock().is_none()
     }
 
@@ -78,7 +74,7 @@ impl PluginFilesystem {
             Err(error) => {
                 let retired = slot.take();
                 drop(slot);
-                self.report_retirement(function, &error);
+                self.reporter.retired(function, &error);
                 drop(retired);
                 return Err(Errno::Io);
             }
@@ -86,23 +82,9 @@ impl PluginFilesystem {
         let captures_left = live.store.data_mut().captures.abandon();
         drop(slot);
         if captures_left {
-            return Err(self.report_lie(function, "its answer while a capture had not ended"));
+            return Err(self.reporter.lied(function, "its answer while a capture had not ended"));
         }
-        check(answer.map_err(bindings::errno)?).map_err(|lie| self.report_lie(function, lie))
-    }
-
-    #[cold]
-    fn report_retirement(&self, function: &'static str, error: &wasmtime::Error) {
-        let reason = reason(error);
-        tracing::warn!(plugin = %self.name, function, %reason, "backend retired: its mounts answer EIO from now on");
-    }
-
-    #[cold]
-    fn report_lie(&self, function: &'static str, lie: Lie) -> Errno {
-        if !self.reported.swap(true, Ordering::Relaxed) {
-            tracing::warn!(plugin = %self.name, function, answer = lie, "backend answered what cannot be true: EIO (reported once)");
-        }
-        Errno::Io
+        check(answer.map_err(bindings::errno)?).map_err(|lie| self.reporter.lied(function, lie))
     }
 
     fn made(
@@ -115,7 +97,7 @@ impl PluginFilesystem {
     }
 }
 
-impl Filesystem for PluginFilesystem {
+impl Filesystem for Immediate {
     fn info(&self) -> FilesystemInfo {
         self.info.clone()
     }
@@ -228,7 +210,7 @@ impl Filesystem for PluginFilesystem {
             return Ok(given);
         }
         let Some(target) = buffer.get_mut(given..).and_then(|rest| rest.get_mut(..bytes.len())) else {
-            return Err(self.report_lie("read", "more bytes than were asked for"));
+            return Err(self.reporter.lied("read", "more bytes than were asked for"));
         };
         target.copy_from_slice(&bytes);
         Ok(given + bytes.len())

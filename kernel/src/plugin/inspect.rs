@@ -9,7 +9,7 @@ use wasmtime::component::types::ComponentItem;
 use super::exports::Mount;
 use super::grants::{Needs, Provider, is_preopens, provider};
 use super::load::{self, Stubs, printable};
-use super::{PluginConfig, PluginError, PluginFilesystem, answers};
+use super::{PluginConfig, PluginError, PluginFilesystem, answers, waiting};
 
 /// The package that backends are built for.
 const PACKAGE: &str = "eyot:backend/";
@@ -61,6 +61,10 @@ pub enum World {
     Mount,
     /// `layer-backend`: one that is made of others.
     Layer,
+    /// `async-filesystem-backend`: one whose calls may wait, without settings.
+    AsyncFilesystem,
+    /// `async-mount-backend`: one whose calls may wait, and that is configured first.
+    AsyncMount,
 }
 
 impl World {
@@ -70,6 +74,8 @@ impl World {
             World::Filesystem => "filesystem-backend",
             World::Mount => "mount-backend",
             World::Layer => "layer-backend",
+            World::AsyncFilesystem => "async-filesystem-backend",
+            World::AsyncMount => "async-mount-backend",
         }
     }
 }
@@ -167,9 +173,10 @@ impl Inspection {
         };
         let exports: Vec<_> =
             ty.exports(engine).map(|(name, item)| interface(name, &item.ty)).take(NAMES_MAX).collect();
+        let waits = waiting::is_waiting(component);
         let imports = ty
             .imports(engine)
-            .map(|(name, item)| Import { grant: grant(name, &item.ty), interface: interface(name, &item.ty) });
+            .map(|(name, item)| Import { grant: grant(name, &item.ty, waits), interface: interface(name, &item.ty) });
         let imports: Vec<_> = imports.take(NAMES_MAX).collect();
         let version = exports.iter().find_map(|export| version_of(&export.name)).map(str::to_owned);
         let is_layer = imports.iter().any(|import: &Import| import.grant == Grant::Layers);
@@ -182,7 +189,7 @@ impl Inspection {
     }
 
     fn ask(&mut self, component: &Component, config: &PluginConfig) {
-        if self.worlds.contains(&World::Mount) {
+        if self.worlds.iter().any(|world| matches!(world, World::Mount | World::AsyncMount)) {
             self.settings = Some(settings(component, config));
         }
         let needs_settings = match &self.settings {
@@ -210,14 +217,21 @@ fn version_of(name: &str) -> Option<&str> {
 fn worlds(exports: &[Interface], is_layer: bool, version: Option<&str>) -> Vec<World> {
     let Some(version) = version else { return Vec::new() };
     let has = |interface: &str| exports.iter().any(|export| export.name == format!("{PACKAGE}{interface}@{version}"));
-    if !has("filesystem") {
-        return Vec::new();
-    }
-    let fits = [(is_layer, World::Layer), (has("mount"), World::Mount), (true, World::Filesystem)];
+    let (waits, immediate) = (has("filesystem-async"), has("filesystem"));
+    let fits = [
+        (waits && has("mount"), World::AsyncMount),
+        (waits, World::AsyncFilesystem),
+        (immediate && is_layer, World::Layer),
+        (immediate && has("mount"), World::Mount),
+        (immediate, World::Filesystem),
+    ];
     fits.into_iter().filter(|(fits, _)| *fits).map(|(_, world)| world).collect()
 }
 
-fn grant(name: &str, item: &ComponentItem) -> Grant {
+fn grant(name: &str, item: &ComponentItem, waits: bool) -> Grant {
+    if waits {
+        return if waiting::is_granted(name, item) { Grant::ByDefault } else { Grant::Unknown };
+    }
     match provider(name, item) {
         Some(Provider::Process) if is_preopens(name) => Grant::Preopens,
         Some(Provider::Host | Provider::Process) => Grant::ByDefault,
@@ -227,6 +241,10 @@ fn grant(name: &str, item: &ComponentItem) -> Grant {
 }
 
 fn settings(component: &Component, config: &PluginConfig) -> Result<Vec<SettingDescription<String>>, PluginError> {
+    let lie = |what| PluginError::Info { name: config.name.clone(), what };
+    if waiting::is_waiting(component) {
+        return answers::settings(waiting::settings(component, config)?).map_err(lie);
+    }
     let (needs, _) = Needs::of(component);
     // Without layers, calls to them fail like those to what nobody serves.
     let needs = Needs { layers: needs.layers && !config.layers.is_empty(), ..needs };
@@ -236,5 +254,5 @@ fn settings(component: &Component, config: &PluginConfig) -> Result<Vec<SettingD
     let (known,) = mount
         .settings(&mut store)
         .map_err(|error| PluginError::Start { name: config.name.clone(), reason: load::reason(&error) })?;
-    answers::settings(known).map_err(|what| PluginError::Info { name: config.name.clone(), what })
+    answers::settings(known).map_err(lie)
 }

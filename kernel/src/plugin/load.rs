@@ -11,11 +11,13 @@ use super::bindings::{self, clock, types};
 use super::capture::{self, Captures};
 use super::drive::Drive;
 use super::error::PluginError;
-use super::exports::{Durable, Guest, Mount, Setting};
-use super::filesystem::{Live, PluginFilesystem};
+use super::exports::{self, Durable, Guest, Mount, Setting};
+use super::filesystem::{Immediate, Live};
 use super::grants::{Needs, Preopen};
+use super::kinds::PluginFilesystem;
 use super::layers::Layers;
 use super::transfer::{self, Reply};
+use super::waiting::{self, WaitingPlugin};
 use super::wasi::Process;
 use super::watch::{CallTime, watch};
 use super::{answers, layers, wasi};
@@ -24,6 +26,8 @@ use super::{answers, layers, wasi};
 const MEMORY_BYTES_MAX_DEFAULT: usize = 256 << 20;
 /// How long a call may take when nothing else is said. A call blocks the thread that makes it, so this is what a component can take from its guests.
 const CALL_TIME_MAX_DEFAULT: Duration = Duration::from_secs(1);
+/// How long a call of a component of an asynchronous world may wait when nothing else is said.
+const WAITING_TIME_MAX_DEFAULT: Duration = Duration::from_secs(30);
 /// The most core instances of one component: a language whose runtime is linked from shared libraries, as Python's is, has an instance of each.
 const INSTANCES_MAX: usize = 128;
 /// The most tables, and the most memories, of one component.
@@ -40,8 +44,11 @@ pub struct PluginConfig {
     pub name: String,
     /// The most bytes of linear memory it may have. Beyond it, growing fails inside the component.
     pub memory_bytes_max: usize,
-    /// After how long a call is given up and the component retired (some hundredths of a second later at most).
+    /// After how long a call is given up and the component retired (some hundredths of a second later at most). For a component of an asynchronous world:
+    /// how long it may compute without coming to an end.
     pub call_time_max: Duration,
+    /// After how long a call to a component of an asynchronous world answers `ETIMEDOUT`. Only the call is given up: the component goes on.
+    pub waiting_time_max: Duration,
     /// What it is told through `mount.configure`.
     pub settings: Vec<(String, String)>,
     /// The clock that it is granted: the VM's.
@@ -53,12 +60,13 @@ pub struct PluginConfig {
 }
 
 impl PluginConfig {
-    /// The defaults: 256 MiB, one second for a call, no settings, the host's time of day, and nothing granted beyond it.
+    /// The defaults: 256 MiB, one second for a call (30 for one that may wait), no settings, the host's time of day, and nothing granted beyond it.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             memory_bytes_max: MEMORY_BYTES_MAX_DEFAULT,
             call_time_max: CALL_TIME_MAX_DEFAULT,
+            waiting_time_max: WAITING_TIME_MAX_DEFAULT,
             settings: Vec::new(),
             clock: Arc::new(Timestamp::now),
             layers: Vec::new(),
@@ -124,6 +132,9 @@ impl PluginFilesystem {
 
     /// Starts a component that is compiled already (from a code cache, or to start it many times).
     pub fn start(component: &Component, config: PluginConfig) -> Result<Self, PluginError> {
+        if waiting::is_waiting(component) {
+            return WaitingPlugin::start(component, config).map(Self::waiting);
+        }
         let needs = Needs::check(component, &config)?;
         let (mut store, instance) = instantiate(component, &config, needs, Stubs::No)?;
         let exports = |reason: String| PluginError::Exports { name: config.name.clone(), reason };
@@ -143,7 +154,7 @@ impl PluginFilesystem {
         let info: FilesystemInfo =
             answers::info(info).map_err(|what| PluginError::Info { name: config.name.clone(), what })?;
         let waits = needs.process || store.data().layers.wait();
-        Ok(Self::new(config.name, info, waits, Live { store, guest, durable }))
+        Ok(Self::immediate(Immediate::new(config.name, info, waits, Live { store, guest, durable })))
     }
 }
 
@@ -219,22 +230,31 @@ pub(super) fn store(engine: &Engine, config: &PluginConfig, needs: Needs) -> Res
 fn configure(mount: &Mount, store: &mut Store<HostState>, config: &PluginConfig) -> Result<(), PluginError> {
     let failed = |error: &wasmtime::Error| PluginError::Start { name: config.name.clone(), reason: reason(error) };
     let (known,) = mount.settings(store).map_err(|error| failed(&error))?;
+    let settings = checked_settings(known, config)?;
+    let (configured,) = mount.configure(store, &settings).map_err(|error| failed(&error))?;
+    configured.map_err(|refusal| refused(&config.name, &refusal))
+}
+
+/// What a component is told, after a check against what it says there is to be told.
+pub(super) fn checked_settings(
+    known: Vec<exports::SettingDescription>,
+    config: &PluginConfig,
+) -> Result<Vec<Setting>, PluginError> {
     let known = answers::settings(known).map_err(|what| PluginError::Info { name: config.name.clone(), what })?;
     let checked = Settings::check(&known, config.settings.iter().cloned()).map_err(|refusal| PluginError::Refused {
         name: config.name.clone(),
         errno: refusal.errno,
         message: refusal.message,
     })?;
-    let settings: Vec<_> =
-        checked.iter().map(|(key, value)| Setting { key: key.to_owned(), value: value.to_owned() }).collect();
-    match mount.configure(store, &settings) {
-        Ok((Ok(()),)) => Ok(()),
-        Ok((Err(refusal),)) => Err(PluginError::Refused {
-            name: config.name.clone(),
-            errno: bindings::errno(refusal.code),
-            message: printable(&refusal.message),
-        }),
-        Err(error) => Err(failed(&error)),
+    Ok(checked.iter().map(|(key, value)| Setting { key: key.to_owned(), value: value.to_owned() }).collect())
+}
+
+/// A component's refusal.
+pub(super) fn refused(name: &str, refusal: &exports::Refusal) -> PluginError {
+    PluginError::Refused {
+        name: name.to_owned(),
+        errno: bindings::errno(refusal.code),
+        message: printable(&refusal.message),
     }
 }
 

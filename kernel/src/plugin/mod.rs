@@ -1,7 +1,8 @@
 //! Component backends: filesystems that are loaded at run time.
 //!
-//! [`PluginFilesystem`] answers the kernel's [`Filesystem`](eyot_backend::Filesystem) by calling a component of the world `filesystem-backend` or `mount-backend` of
-//! `wit/backend`. A component is hostile until shown otherwise:
+//! [`PluginFilesystem`] answers the kernel's [`Filesystem`](eyot_backend::Filesystem) by calling a component of one of the worlds of
+//! `wit/backend`: `filesystem-backend`, `mount-backend` or `layer-backend`, whose calls are answered one after the other, or one of the asynchronous worlds, of whose
+//! calls many are in flight. A component is hostile until shown otherwise:
 //! - it is linked to what reaches nothing, to what was granted, and to nothing else; what else it imports is named when it is refused;
 //! - what it passes to what it was granted - layers below it, directories - is checked as a guest's is;
 //! - its memory is limited, and so is the time of each call;
@@ -18,19 +19,22 @@ mod filesystem;
 mod grants;
 mod host;
 mod inspect;
+mod kinds;
 mod layers;
 mod load;
 mod mount;
 mod nesting;
+mod report;
 mod transfer;
+mod waiting;
 mod wasi;
 mod watch;
 
 pub use error::PluginError;
-pub use filesystem::PluginFilesystem;
 pub use grants::Preopen;
 pub use host::PluginHost;
 pub use inspect::{FileKind, Grant, Import, Inspection, Interface, PUBLISHED, World};
+pub use kinds::PluginFilesystem;
 pub use load::PluginConfig;
 pub use mount::{Function, FunctionMetrics, MountMetrics, PluginMount, Starter};
 

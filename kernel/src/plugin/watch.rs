@@ -46,20 +46,36 @@ impl CallTime {
             *started = started.checked_add(time).unwrap_or(*started);
         }
     }
+
+    /// What was computed has come to an end, or waits.
+    pub(super) fn rest(&mut self) {
+        self.started = None;
+    }
 }
 
 /// Lets a store's calls be ended, and its engine's epoch be advanced.
 pub(super) fn watch(store: &mut Store<HostState>) -> std::io::Result<()> {
-    store.epoch_deadline_callback(|mut context| {
+    end_long_calls(store, UpdateDeadline::Continue);
+    begin_call(store);
+    advance(store.engine())
+}
+
+/// As [`watch`], for a store that is run as a future, which then leaves its thread to others at each epoch.
+pub(super) fn watch_future(store: &mut Store<HostState>) -> std::io::Result<()> {
+    end_long_calls(store, UpdateDeadline::Yield);
+    begin_call(store);
+    advance(store.engine())
+}
+
+fn end_long_calls(store: &mut Store<HostState>, go_on: fn(u64) -> UpdateDeadline) {
+    store.epoch_deadline_callback(move |mut context| {
         let call = &mut context.data_mut().call;
         let started = *call.started.get_or_insert_with(Instant::now);
         if started.elapsed() < call.max {
-            return Ok(UpdateDeadline::Continue(1));
+            return Ok(go_on(1));
         }
         Err(wasmtime::Error::msg(format!("the call took longer than {:?}", call.max)))
     });
-    begin_call(store);
-    advance(store.engine())
 }
 
 /// A new call begins.

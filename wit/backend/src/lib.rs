@@ -4,18 +4,23 @@
 //! a component crate, by backends that are loaded at run time. The WIT files beside this crate are the contract; the names here are
 //! theirs. This crate needs neither an engine nor an operating system, so that it builds for every target.
 //!
-//! With the feature `component`, on wasm32, [`export_component!`] makes a component of any [`MountType`], and [`export_layer!`] of any [`LayerType`].
+//! With the feature `component`, on wasm32, [`export_component!`] makes a component of any [`MountType`], and [`export_layer!`] of any [`LayerType`]; with the feature
+//! `component-async`, [`export_async_component!`] makes one of any [`AsyncMountType`], whose calls may wait. A component has one of these worlds.
 
+mod async_filesystem;
 mod attributes;
 mod changes;
 #[cfg(all(target_family = "wasm", feature = "component"))]
 pub mod component;
+#[cfg(all(target_family = "wasm", feature = "component-async"))]
+pub mod component_async;
 mod errno;
 mod filesystem;
 mod mount;
 mod name;
 mod wrap;
 
+pub use async_filesystem::{AsyncFilesystem, AsyncMountType, ChangeSink};
 pub use attributes::{
     AttributeChanges, Attributes, Capabilities, DirectoryEntry, FilesystemInfo, FilesystemStatus, Handle, Node,
     NodeKind, OpenFlags, Ownership, RenameFlags, Timestamp,

@@ -12,6 +12,7 @@
 mod handles;
 mod metrics;
 mod nodes;
+mod relay;
 mod restart;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -32,25 +33,28 @@ use crate::backend::{
 use handles::{OpenFile, OpenFiles};
 use metrics::Metrics;
 use nodes::Nodes;
+use relay::{Relay, Wanted};
 use restart::{BackOff, Supervisor, as_filesystem};
 
 /// The backend that serves now.
 struct Serving {
     fs: Arc<dyn Filesystem>,
     generation: u64,
+    /// Hears of changes until another backend takes over.
+    relay: Arc<Relay>,
 }
 
 /// A backend under a live mount, which can be replaced.
 pub struct PluginMount {
     name: String,
     serving: RwLock<Serving>,
-    nodes: Mutex<Nodes>,
+    nodes: Arc<Mutex<Nodes>>,
     files: OpenFiles,
     metrics: Metrics,
     supervisor: Mutex<Supervisor>,
     /// Set when a call found the backend retired; looked at before the next call.
     failed: AtomicBool,
-    watcher: Mutex<Option<Weak<dyn Watcher>>>,
+    watcher: Wanted,
 }
 
 impl PluginMount {
@@ -86,15 +90,18 @@ impl PluginMount {
         starter: Option<Starter>,
     ) -> Self {
         let root = fs.info().root;
+        let nodes = Arc::new(Mutex::new(Nodes::new(root)));
+        let watcher = Wanted::default();
+        let relay = Relay::new(&watcher, &nodes, 0);
         Self {
             name,
-            serving: RwLock::new(Serving { fs, generation: 0 }),
-            nodes: Mutex::new(Nodes::new(root)),
+            serving: RwLock::new(Serving { fs, generation: 0, relay }),
+            nodes,
             files: OpenFiles::default(),
             metrics: Metrics::new(),
             supervisor: Mutex::new(Supervisor { starter, back_off: BackOff::new(), plugin }),
             failed: AtomicBool::new(false),
-            watcher: Mutex::new(None),
+            watcher,
         }
     }
 
@@ -135,7 +142,8 @@ impl PluginMount {
         if lives {
             self.flush(&serving)?;
         }
-        let next = Serving { fs, generation: serving.generation + 1 };
+        let generation = serving.generation + 1;
+        let next = Serving { fs, generation, relay: Relay::new(&self.watcher, &self.nodes, generation) };
         let old = std::mem::replace(&mut *serving, next);
         let mut nodes = self.nodes.lock();
         let files = self.files.all();
@@ -145,6 +153,9 @@ impl PluginMount {
         drop(nodes);
         self.supervisor.lock().plugin = plugin;
         self.failed.store(false, Relaxed);
+        if self.watcher.lock().is_some() {
+            serving.relay.listen(&*serving.fs);
+        }
         drop(serving);
         self.tell();
         if lives {
@@ -291,6 +302,8 @@ impl Filesystem for PluginMount {
 
     fn watch(&self, watcher: Weak<dyn Watcher>) {
         *self.watcher.lock() = Some(watcher);
+        let serving = self.serving.read();
+        serving.relay.listen(&*serving.fs);
     }
 
     fn lookup(&self, dir: Node, name: &str) -> Result<Attributes, Errno> {

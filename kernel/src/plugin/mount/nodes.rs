@@ -61,6 +61,11 @@ impl Nodes {
         nodes
     }
 
+    /// Which backend serves.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Our number of the root.
     pub(super) fn root(&self) -> Node {
         self.root
