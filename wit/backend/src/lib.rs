@@ -1,6 +1,6 @@
 //! The Rust face of `eyot:backend`: what a filesystem backend must answer.
 //!
-//! The same trait, [`Filesystem`], is implemented by backends that are compiled into the host and, through the export glue of
+//! The same trait, [`Filesystem`] (for a network: [`Sockets`]), is implemented by backends that are compiled into the host and, through the export glue of
 //! a component crate, by backends that are loaded at run time. The WIT files beside this crate are the contract; the names here are
 //! theirs. This crate needs neither an engine nor an operating system, so that it builds for every target.
 //!
@@ -13,6 +13,7 @@ pub mod component;
 mod errno;
 mod filesystem;
 mod mount;
+mod sockets;
 mod wrap;
 
 pub use attributes::{
@@ -23,6 +24,10 @@ pub use changes::{Change, Watcher};
 pub use errno::{Errno, UnknownErrno};
 pub use filesystem::{Content, Filesystem};
 pub use mount::{MountType, Refusal, SettingDescription, SettingKind, Settings, parse_size};
+pub use sockets::{
+    ANSWER_ADDRESSES_MAX, AddressFamily, DATAGRAM_BYTES_MAX, ReceivedFrom, SOCKET_CHUNK_BYTES_MAX, Shutdown,
+    SocketCapabilities, SocketId, SocketKind, SocketOption, SocketReadiness, SocketWatcher, Sockets, SocketsInfo,
+};
 
 /// The longest read or write of one backend call, in bytes.
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;
