@@ -39,8 +39,8 @@ pub use datagram::Received;
 pub use network::Network;
 pub use socket::Socket;
 
-pub(crate) use connect::{Peer, Place, Unfinished};
-pub(crate) use socket::{Accepted, pair};
+pub(crate) use connect::{Peer, Place};
+pub(crate) use socket::pair;
 pub(crate) use stream::Take;
 
 use outside::Outside;

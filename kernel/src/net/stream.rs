@@ -195,11 +195,6 @@ impl StreamEnd {
         self.own().error.lock().take()
     }
 
-    /// How many bytes wait to be received.
-    pub(super) fn waiting(&self) -> usize {
-        self.incoming().lock().bytes.len()
-    }
-
     /// Whether the peer is still there.
     pub(super) fn is_connected(&self) -> bool {
         let outgoing = self.outgoing().lock();
