@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::limits::Accountant;
+use crate::net::Net;
 use crate::policy::Policy;
 use crate::process::{Executor, ProcessTable};
 use crate::vfs::Vfs;
@@ -16,4 +17,5 @@ pub(crate) struct Kernel {
     pub(crate) policy: Policy,
     pub(crate) executors: Vec<Arc<dyn Executor>>,
     pub(crate) clock: Clock,
+    pub(crate) net: Arc<Net>,
 }

@@ -7,6 +7,7 @@ pub mod backend;
 pub mod clock;
 mod kernel;
 pub mod limits;
+pub mod net;
 pub mod plugin;
 pub mod policy;
 pub mod process;

@@ -47,6 +47,12 @@ define_limits! {
     DescriptorsPerProcess = "descriptors_per_process", 1024, Errno::Mfile;
     /// Bytes waiting in all pipes of the VM: 1,024 full pipes (`ENFILE`, as `pipe-user-pages-hard`).
     PipeBytes = "pipe_bytes", 64 << 20, Errno::Nfile;
+    /// Sockets of the VM, connections that were accepted included (`ENFILE`). A server under load needs some hundreds.
+    Sockets = "sockets", 4096, Errno::Nfile;
+    /// Bytes of the buffers between the VM's own sockets: 1,024 connections of 64 KiB each way (`ENOBUFS`).
+    SocketBytes = "socket_bytes", 128 << 20, Errno::Nobufs;
+    /// Connections that wait to be accepted by one socket: a bound on what `listen` asks for, not charged (as `net.core.somaxconn`).
+    BacklogPerSocket = "backlog_per_socket", 4096, Errno::Again;
     /// Bytes of linear memory and JavaScript heap of all processes (`ENOMEM`).
     MemoryBytes = "memory_bytes", 4 << 30, Errno::Nomem;
     /// Bytes of linear memory or JavaScript heap of one process: a bound, not charged (`ENOMEM`, as `RLIMIT_AS`).

@@ -4,6 +4,8 @@
 //! by path for files, and for starting programs. The last rule that matches wins; without a match the answer is to allow. Operations on
 //! the tree demand an [`Allowed`], so forgetting the check does not compile.
 
+pub mod network;
+
 use crate::Errno;
 
 /// What a rule or a check is about.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use bitflags::bitflags;
-use event_listener::EventListener;
 use parking_lot::Mutex;
 
 use super::device::Device;
@@ -12,6 +11,7 @@ use super::{PipeReader, PipeWriter, Stream};
 use crate::Errno;
 use crate::backend::{CHUNK_BYTES_MAX, Handle};
 use crate::limits::{Accountant, Charge, Limit};
+use crate::net::{Socket, Take};
 use crate::vfs::{Dentry, Inode};
 use crate::wait::{SysError, SysResult, Wait};
 
@@ -63,6 +63,8 @@ pub enum Object {
     Device(Device),
     /// A stream of the embedder's.
     Stream(Arc<dyn Stream>),
+    /// A socket.
+    Socket(Arc<Socket>),
     /// A file whose contents were made when it was opened.
     Snapshot(Vec<u8>),
 }
@@ -131,6 +133,7 @@ impl OpenFile {
             Object::PipeReader(_) | Object::PipeWriter(_) | Object::PipeBoth(..) => format!("pipe:[{number}]"),
             Object::Stream(stream) if stream.is_terminal() => "/dev/tty".into(),
             Object::Stream(_) => format!("stream:[{number}]"),
+            Object::Socket(_) => format!("socket:[{number}]"),
             _ => format!("anon_inode:[{number}]"),
         }
     }
@@ -164,6 +167,9 @@ impl OpenFile {
             Object::Device(device) => Ok(device.read(buffer)?),
             Object::PipeReader(pipe) | Object::PipeBoth(pipe, _) => self.unless_non_blocking(pipe.read(buffer)),
             Object::Stream(stream) => self.unless_non_blocking(stream.read(buffer)),
+            Object::Socket(socket) => {
+                self.unless_non_blocking(socket.recv(buffer, Take::default()).map(|received| received.count))
+            }
             Object::Directory(_) | Object::Path(_) | Object::PipeWriter(_) => Err(Errno::Badf.into()),
         }
     }
@@ -188,6 +194,7 @@ impl OpenFile {
             Object::Device(device) => Ok(device.write(bytes)?),
             Object::PipeWriter(pipe) | Object::PipeBoth(_, pipe) => self.unless_non_blocking(pipe.write(bytes)),
             Object::Stream(stream) => self.unless_non_blocking(stream.write(bytes)),
+            Object::Socket(socket) => self.unless_non_blocking(socket.send(bytes)),
             Object::Directory(_) | Object::Path(_) | Object::PipeReader(_) | Object::Snapshot(_) => {
                 Err(Errno::Badf.into())
             }
@@ -258,20 +265,24 @@ impl OpenFile {
             Object::PipeWriter(pipe) => pipe.readiness(),
             Object::PipeBoth(reader, writer) => reader.readiness() | writer.readiness(),
             Object::Stream(stream) => stream.readiness(),
+            Object::Socket(socket) => socket.readiness(),
             Object::Path(_) => Readiness::ERROR,
             _ => Readiness::READABLE | Readiness::WRITABLE,
         }
     }
 
-    /// Listens for a change of readiness; none: it is always ready.
-    pub fn listen(&self, interest: Readiness) -> Option<EventListener> {
+    /// Adds to a wait what tells of a change of readiness; of what is always ready nothing.
+    pub fn listen(&self, interest: Readiness, wait: Wait) -> Wait {
         match &self.object {
-            Object::PipeReader(pipe) => Some(pipe.listen()),
-            Object::PipeWriter(pipe) => Some(pipe.listen()),
-            Object::PipeBoth(reader, _) if interest.contains(Readiness::READABLE) => Some(reader.listen()),
-            Object::PipeBoth(_, writer) => Some(writer.listen()),
-            Object::Stream(stream) => stream.listen(interest),
-            _ => None,
+            Object::PipeReader(pipe) => wait.or(pipe.listen()),
+            Object::PipeWriter(pipe) => wait.or(pipe.listen()),
+            Object::PipeBoth(reader, writer) => wait.or(reader.listen()).or(writer.listen()),
+            Object::Stream(stream) => match stream.listen(interest) {
+                Some(listener) => wait.or(listener),
+                None => wait,
+            },
+            Object::Socket(socket) => socket.listen_ready(interest, wait),
+            _ => wait,
         }
     }
 

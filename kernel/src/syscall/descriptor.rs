@@ -86,6 +86,7 @@ pub(crate) fn status_of(file: &OpenFile) -> Result<FileStatus, Errno> {
     let kind = match file.object() {
         Object::PipeReader(_) | Object::PipeWriter(_) | Object::PipeBoth(..) => NodeKind::Fifo,
         Object::Stream(stream) if !stream.is_terminal() => NodeKind::Fifo,
+        Object::Socket(_) => NodeKind::Socket,
         _ => NodeKind::CharacterDevice,
     };
     let attributes = Attributes {
@@ -139,7 +140,9 @@ pub fn allocate(task: &Task, fd: u32, offset: u64, length: u64) -> SysResult<()>
     }
     let inode = match file.object() {
         Object::Regular(inode, _) => inode,
-        Object::PipeReader(_) | Object::PipeWriter(_) | Object::PipeBoth(..) => return Err(Errno::Spipe.into()),
+        Object::PipeReader(_) | Object::PipeWriter(_) | Object::PipeBoth(..) | Object::Socket(_) => {
+            return Err(Errno::Spipe.into());
+        }
         _ => return Err(Errno::Nodev.into()),
     };
     if length == 0 {
@@ -352,8 +355,8 @@ pub fn poll(task: &Task, requests: &[PollRequest], deadline_ns: Option<u64>) -> 
     }
     let mut wait = Wait::default().or_until(deadline_ns.and_then(|deadline| task.kernel().clock.instant(deadline)));
     for (file, request) in files.iter().zip(requests) {
-        if let Some(listener) = file.as_ref().and_then(|file| file.listen(request.interest)) {
-            wait = wait.or(listener);
+        if let Some(file) = file {
+            wait = file.listen(request.interest, wait);
         }
     }
     // Looked at again: what became ready before the listeners were made would not be told.

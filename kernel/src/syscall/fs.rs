@@ -273,6 +273,26 @@ fn make(task: &Task, dir: Option<u32>, path: &str, flags: PathFlags, new: New<'_
     Ok(())
 }
 
+/// Makes the file of a Unix-domain socket, as bind(2) does. Errors: `EADDRINUSE`, and those of making a file.
+pub(crate) fn make_socket(task: &Task, path: &str) -> Result<Arc<Dentry>, Errno> {
+    let walker = walker(task, None, path, PathFlags::empty())?;
+    let vfs = &task.kernel().vfs;
+    let end = vfs.walk_to_end(&walker, path)?;
+    vfs.make(&walker, &end, New::Node(NodeKind::Socket, 0), 0o777).map_err(|errno| match errno {
+        Errno::Exist => Errno::Addrinuse,
+        other => other,
+    })
+}
+
+/// The socket that is bound to a path. Errors: `ECONNREFUSED`, `EACCES`, and those of a walk.
+pub(crate) fn find_socket(task: &Task, path: &str) -> Result<Arc<crate::net::Socket>, Errno> {
+    let place = walk(task, None, path, PathFlags::FOLLOW)?;
+    let inode = place.inode();
+    task.credentials().check(inode, Access::Write)?;
+    task.allow(Action::Write, || task.kernel().vfs.path_of(&place).unwrap_or_default())?;
+    inode.socket.get().and_then(std::sync::Weak::upgrade).ok_or(Errno::Connrefused)
+}
+
 /// linkat(2). Errors: `EEXIST`, `EXDEV`, `EPERM`.
 pub fn link(
     task: &Task,

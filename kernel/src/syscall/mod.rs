@@ -10,5 +10,6 @@ pub mod pipe;
 pub mod process;
 pub mod random;
 pub mod signal;
+pub mod socket;
 pub mod terminal;
 pub mod types;

@@ -4,7 +4,8 @@ use bitflags::bitflags;
 
 use crate::backend::{Attributes, NodeKind, Timestamp};
 
-pub use crate::backend::RenameFlags;
+pub use crate::backend::{RenameFlags, Shutdown, SocketKind, SocketOption};
+pub use crate::net::{Address, Domain, Received};
 pub use crate::process::Readiness;
 
 /// `stat(2)`.
@@ -97,6 +98,17 @@ pub enum WaitStatus {
     Continued,
 }
 
+/// What a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketDescription {
+    /// The family (`SO_DOMAIN`).
+    pub domain: Domain,
+    /// The kind (`SO_TYPE`).
+    pub kind: SocketKind,
+    /// Whether it listens (`SO_ACCEPTCONN`).
+    pub listening: bool,
+}
+
 bitflags! {
     /// How a file is opened: `open(2)`.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,6 +170,26 @@ bitflags! {
         const NON_BLOCKING = 1 << 1;
         /// Every write goes to the end.
         const APPEND = 1 << 2;
+    }
+
+    /// How bytes are sent.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct SendFlags: u32 {
+        /// Answer `EAGAIN` instead of waiting.
+        const NO_WAIT = 1;
+        /// A closed connection is `EPIPE` without SIGPIPE.
+        const NO_SIGNAL = 1 << 1;
+    }
+
+    /// How bytes are received.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct ReceiveFlags: u32 {
+        /// They stay there.
+        const PEEK = 1;
+        /// Wait until the buffer is full or nothing more comes.
+        const WAIT_ALL = 1 << 1;
+        /// Answer `EAGAIN` instead of waiting.
+        const NO_WAIT = 1 << 2;
     }
 
     /// What `wait` waits for.

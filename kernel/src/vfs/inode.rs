@@ -12,6 +12,7 @@ use super::Mount;
 use super::belief::Belief;
 use crate::Errno;
 use crate::backend::{AttributeChanges, Attributes, Filesystem, Node, NodeKind};
+use crate::net::Socket;
 use crate::process::Pipe;
 
 /// One node of a mounted filesystem, while the kernel holds it.
@@ -35,6 +36,8 @@ pub struct Inode {
     pub(crate) append: Mutex<()>,
     /// The pipe behind a FIFO, made when it is first opened.
     pub(crate) fifo: OnceLock<Arc<Pipe>>,
+    /// The socket that is bound to this name.
+    pub(crate) socket: OnceLock<std::sync::Weak<Socket>>,
 }
 
 /// What permission checks need to know of an inode.
@@ -79,6 +82,7 @@ impl Inode {
             names: AtomicU64::new(0),
             append: Mutex::new(()),
             fifo: OnceLock::new(),
+            socket: OnceLock::new(),
         });
         inode.believe(attributes, 0, mount.stamp());
         table.insert(attributes.node, Arc::downgrade(&inode));

@@ -8,6 +8,7 @@ use crate::backend::Filesystem;
 use crate::clock::Clock;
 use crate::kernel::Kernel;
 use crate::limits::{Accountant, Limit};
+use crate::net::{Net, Network};
 use crate::policy::{Policy, Rule};
 use crate::process::{Credentials, Executor, FdTable, NewTask, ProcessTable, Startup, Task};
 use crate::vfs::devfs::Devfs;
@@ -25,6 +26,7 @@ pub struct VmBuilder {
     environment: Vec<(String, String)>,
     working_directory: String,
     clock_resolution_ns: u64,
+    network: Network,
 }
 
 /// Why a VM could not be made.
@@ -63,6 +65,7 @@ impl VmBuilder {
             environment: vec![("PATH".into(), crate::process::DEFAULT_PATH.into())],
             working_directory: "/".into(),
             clock_resolution_ns: 1000,
+            network: Network::none(),
         }
     }
 
@@ -122,12 +125,19 @@ impl VmBuilder {
         self
     }
 
+    /// The network that the VM is granted. Unless told otherwise there is none but its own loopback.
+    pub fn network(mut self, network: Network) -> Self {
+        self.network = network;
+        self
+    }
+
     /// Makes the VM.
     pub fn build(self) -> Result<Vm, BuildError> {
         let root = self.root.ok_or(BuildError::NoRoot)?;
         let accountant = Accountant::new(&self.limits);
         let vfs = Vfs::new(root, MountOptions::default(), accountant.clone())
             .map_err(|errno| BuildError::Mount { path: "/".into(), errno })?;
+        let net = Net::new(self.network, accountant.clone());
         let processes = Arc::new(ProcessTable::default());
         let clock = Clock::new(self.clock_resolution_ns);
         let kernel = Arc::new(Kernel {
@@ -137,6 +147,7 @@ impl VmBuilder {
             policy: Policy::new(self.rules),
             executors: self.executors,
             clock,
+            net,
         });
         let boot = embedder(&kernel, Credentials::ROOT, &[]);
         mount_own(&kernel, &boot)?;

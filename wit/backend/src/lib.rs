@@ -1,6 +1,6 @@
 //! The Rust face of `eyot:backend`: what a filesystem backend must answer.
 //!
-//! The same trait, [`Filesystem`], is implemented by backends that are compiled into the host and, through the export glue of
+//! The same trait, [`Filesystem`] (for a network: [`Sockets`]), is implemented by backends that are compiled into the host and, through the export glue of
 //! a component crate, by backends that are loaded at run time. The WIT files beside this crate are the contract; the names here are
 //! theirs. This crate needs neither an engine nor an operating system, so that it builds for every target.
 //!
@@ -18,6 +18,7 @@ mod errno;
 mod filesystem;
 mod mount;
 mod name;
+mod sockets;
 mod wrap;
 
 pub use async_filesystem::{AsyncFilesystem, AsyncMountType, ChangeSink};
@@ -30,6 +31,10 @@ pub use errno::{Errno, UnknownErrno};
 pub use filesystem::{Content, Filesystem};
 pub use mount::{LayerCount, LayerType, MountType, Refusal, SettingDescription, SettingKind, Settings, parse_size};
 pub use name::{TARGET_BYTES_MAX, check_name, check_target};
+pub use sockets::{
+    ANSWER_ADDRESSES_MAX, AddressFamily, DATAGRAM_BYTES_MAX, ReceivedFrom, SOCKET_CHUNK_BYTES_MAX, Shutdown,
+    SocketCapabilities, SocketId, SocketKind, SocketOption, SocketReadiness, SocketWatcher, Sockets, SocketsInfo,
+};
 
 /// The longest read or write of one backend call, in bytes.
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;

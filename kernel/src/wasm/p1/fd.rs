@@ -70,7 +70,7 @@ pub(super) fn fdstat_get(call: &mut Call<'_>, fd: u32, out: u32) -> SysResult<()
     }
     let (base, inheriting) = rights::of(&file);
     let mut record = [0; FDSTAT_BYTES];
-    record[0] = rights::file_type(rights::kind(&file));
+    record[0] = rights::socket_type(&file).unwrap_or_else(|| rights::file_type(rights::kind(&file)));
     record[2..4].copy_from_slice(&(flags as u16).to_le_bytes());
     record[8..16].copy_from_slice(&base.to_le_bytes());
     record[16..24].copy_from_slice(&inheriting.to_le_bytes());

@@ -16,14 +16,14 @@ const GATHER_BYTES_MAX: usize = 4096;
 
 const PIECE_BYTES: u32 = 8;
 
-fn piece(memory: &Memory<'_>, iovs: u32, index: u32) -> Result<Piece, Errno> {
+pub(super) fn piece(memory: &Memory<'_>, iovs: u32, index: u32) -> Result<Piece, Errno> {
     let at = index.checked_mul(PIECE_BYTES).and_then(|offset| iovs.checked_add(offset)).ok_or(Errno::Fault)?;
     let end = at.checked_add(4).ok_or(Errno::Fault)?;
     Ok(Piece { pointer: memory.u32(at)?, length: memory.u32(end)? })
 }
 
 /// Checks all pieces; answers how much they are in all.
-fn check_pieces(memory: &Memory<'_>, iovs: u32, count: u32) -> Result<usize, Errno> {
+pub(super) fn check_pieces(memory: &Memory<'_>, iovs: u32, count: u32) -> Result<usize, Errno> {
     if count > PIECES_MAX {
         return Err(Errno::Inval);
     }

@@ -107,9 +107,9 @@ fn add_paths(linker: &mut HostLinker) -> Result<(), wasmtime::Error> {
 }
 
 fn add_sockets(linker: &mut HostLinker) -> Result<(), wasmtime::Error> {
-    plain!(linker, MODULE, "sock_accept", sock::accept, (fd: u32, flags: u32, out: u32));
-    plain!(linker, MODULE, "sock_recv", sock::recv, (fd: u32, iovs: u32, count: u32, flags: u32, size: u32, out: u32));
-    plain!(linker, MODULE, "sock_send", sock::send, (fd: u32, iovs: u32, count: u32, flags: u32, out: u32));
+    waiting!(linker, MODULE, "sock_accept", sock::accept, (fd: u32, flags: u32, out: u32));
+    waiting!(linker, MODULE, "sock_recv", sock::recv, (fd: u32, iovs: u32, count: u32, flags: u32, size: u32, out: u32));
+    waiting!(linker, MODULE, "sock_send", sock::send, (fd: u32, iovs: u32, count: u32, flags: u32, out: u32));
     plain!(linker, MODULE, "sock_shutdown", sock::shutdown, (fd: u32, how: u32));
     Ok(())
 }

@@ -31,6 +31,8 @@ pub(super) const PATH_SYMLINK: u64 = 1 << 24;
 pub(super) const PATH_REMOVE_DIRECTORY: u64 = 1 << 25;
 pub(super) const PATH_UNLINK_FILE: u64 = 1 << 26;
 pub(super) const POLL_FD_READWRITE: u64 = 1 << 27;
+pub(super) const SOCK_SHUTDOWN: u64 = 1 << 28;
+pub(super) const SOCK_ACCEPT: u64 = 1 << 29;
 
 /// What can be done with every directory.
 const DIRECTORY: u64 = PATH_CREATE_DIRECTORY
@@ -72,12 +74,22 @@ pub(super) fn of(file: &OpenFile) -> (u64, u64) {
         Object::Directory(_) => return (DIRECTORY, INHERITED),
         Object::Path(_) => return (FD_FILESTAT_GET, 0),
         Object::Regular(..) | Object::Snapshot(_) | Object::Device(_) => SEEKABLE,
+        Object::Socket(_) => STREAM | SOCK_SHUTDOWN | SOCK_ACCEPT,
         _ => STREAM,
     };
     let writable = if matches!(file.object(), Object::Regular(..)) { WRITABLE } else { FD_WRITE };
     let read = if flags.contains(StatusFlags::READ) { FD_READ } else { 0 };
     let write = if flags.contains(StatusFlags::WRITE) { writable } else { 0 };
     (base | read | write, 0)
+}
+
+/// `filetype` of an open socket: the kind of socket is told apart.
+pub(super) fn socket_type(file: &OpenFile) -> Option<u8> {
+    match file.object() {
+        Object::Socket(socket) if socket.kind() == crate::backend::SocketKind::Datagram => Some(5),
+        Object::Socket(_) => Some(6),
+        _ => None,
+    }
 }
 
 /// `filetype`. Pipes have no name in it.
@@ -101,6 +113,7 @@ pub(super) fn kind(file: &OpenFile) -> NodeKind {
         Object::Path(inode) => inode.kind(),
         Object::PipeReader(_) | Object::PipeWriter(_) | Object::PipeBoth(..) => NodeKind::Fifo,
         Object::Stream(stream) if !stream.is_terminal() => NodeKind::Fifo,
+        Object::Socket(_) => NodeKind::Socket,
         Object::Stream(_) | Object::Device(_) => NodeKind::CharacterDevice,
     }
 }

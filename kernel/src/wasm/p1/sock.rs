@@ -1,34 +1,111 @@
-//! Sockets. A VM has none yet, so every open descriptor is something else.
+//! Sockets. WASI 0.1 makes none; a program has those that it inherits or accepts.
 
-use super::super::call::Call;
+use super::super::call::{Call, Memory};
+use super::io::{check_pieces, piece};
 use crate::Errno;
+use crate::syscall::socket;
+use crate::syscall::types::{DescriptorFlags, ReceiveFlags, SendFlags, Shutdown};
 use crate::wait::SysResult;
 
-fn no_socket(call: &Call<'_>, fd: u32) -> SysResult<()> {
-    call.task.file(fd)?;
-    Err(Errno::Notsock.into())
-}
+/// `fdflags` of `sock_accept`.
+const NONBLOCK: u32 = 4;
 
-pub(super) fn accept(call: &mut Call<'_>, fd: u32, _flags: u32, _out: u32) -> SysResult<()> {
-    no_socket(call, fd)
+/// `riflags`.
+const RECV_PEEK: u32 = 1;
+const RECV_WAITALL: u32 = 2;
+
+/// `roflags`: the datagram was longer than the room for it.
+const RECV_DATA_TRUNCATED: u16 = 1;
+
+/// The most bytes that several pieces are put together to: one datagram, and more than that of a stream is a short transfer.
+const GATHER_BYTES_MAX: usize = 64 << 10;
+
+pub(super) fn accept(call: &mut Call<'_>, fd: u32, flags: u32, out: u32) -> SysResult<()> {
+    call.memory.check(out, 4)?;
+    if flags & !NONBLOCK != 0 {
+        return Err(Errno::Inval.into());
+    }
+    let mut own = DescriptorFlags::empty();
+    own.set(DescriptorFlags::NON_BLOCKING, flags & NONBLOCK != 0);
+    let (fd, _) = socket::accept(call.task, fd, own)?;
+    Ok(call.memory.write_u32(out, fd)?)
 }
 
 pub(super) fn recv(
     call: &mut Call<'_>,
     fd: u32,
-    _iovs: u32,
-    _count: u32,
-    _flags: u32,
-    _size: u32,
-    _out: u32,
+    iovs: u32,
+    count: u32,
+    flags: u32,
+    size: u32,
+    out: u32,
 ) -> SysResult<()> {
-    no_socket(call, fd)
+    let Call { memory, task } = call;
+    memory.check(size, 4)?;
+    memory.check(out, 2)?;
+    let total = check_pieces(memory, iovs, count)?;
+    if flags & !(RECV_PEEK | RECV_WAITALL) != 0 {
+        return Err(Errno::Inval.into());
+    }
+    let mut how = ReceiveFlags::empty();
+    how.set(ReceiveFlags::PEEK, flags & RECV_PEEK != 0);
+    how.set(ReceiveFlags::WAIT_ALL, flags & RECV_WAITALL != 0);
+    let received = if count == 1 {
+        let piece = piece(memory, iovs, 0)?;
+        socket::recv(task, fd, memory.slice_mut(piece.pointer, piece.length)?, how)?
+    } else {
+        let mut buffer = vec![0; total.min(GATHER_BYTES_MAX)];
+        let received = socket::recv(task, fd, &mut buffer, how)?;
+        scatter(memory, iovs, count, buffer.get(..received.count).unwrap_or_default())?;
+        received
+    };
+    let truncated = if received.length > received.count { RECV_DATA_TRUNCATED } else { 0 };
+    memory.write(out, &truncated.to_le_bytes())?;
+    Ok(memory.write_u32(size, u32::try_from(received.count).map_err(|_| Errno::Overflow)?)?)
 }
 
-pub(super) fn send(call: &mut Call<'_>, fd: u32, _iovs: u32, _count: u32, _flags: u32, _out: u32) -> SysResult<()> {
-    no_socket(call, fd)
+/// Spreads what was received over the pieces.
+fn scatter(memory: &mut Memory<'_>, iovs: u32, count: u32, mut bytes: &[u8]) -> Result<(), Errno> {
+    for index in 0..count {
+        let piece = piece(memory, iovs, index)?;
+        let (now, later) = bytes.split_at(bytes.len().min(piece.length as usize));
+        memory.write(piece.pointer, now)?;
+        bytes = later;
+    }
+    Ok(())
 }
 
-pub(super) fn shutdown(call: &mut Call<'_>, fd: u32, _how: u32) -> SysResult<()> {
-    no_socket(call, fd)
+pub(super) fn send(call: &mut Call<'_>, fd: u32, iovs: u32, count: u32, flags: u32, out: u32) -> SysResult<()> {
+    let Call { memory, task } = call;
+    memory.check(out, 4)?;
+    let total = check_pieces(memory, iovs, count)?;
+    if flags != 0 {
+        return Err(Errno::Inval.into());
+    }
+    let sent = if count == 1 {
+        let piece = piece(memory, iovs, 0)?;
+        socket::send(task, fd, memory.slice(piece.pointer, piece.length)?, SendFlags::empty(), None)?
+    } else {
+        let mut bytes = Vec::with_capacity(total.min(GATHER_BYTES_MAX));
+        for index in 0..count {
+            let piece = piece(memory, iovs, index)?;
+            let room = GATHER_BYTES_MAX - bytes.len();
+            let slice = memory.slice(piece.pointer, piece.length)?;
+            bytes.extend_from_slice(&slice[..slice.len().min(room)]);
+        }
+        socket::send(task, fd, &bytes, SendFlags::empty(), None)?
+    };
+    Ok(memory.write_u32(out, u32::try_from(sent).map_err(|_| Errno::Overflow)?)?)
+}
+
+pub(super) fn shutdown(call: &mut Call<'_>, fd: u32, how: u32) -> SysResult<()> {
+    // First the descriptor: what is no socket is told so, whatever the direction.
+    socket::describe(call.task, fd)?;
+    let how = match how {
+        1 => Shutdown::Receive,
+        2 => Shutdown::Send,
+        3 => Shutdown::Both,
+        _ => return Err(Errno::Inval.into()),
+    };
+    socket::shutdown(call.task, fd, how)
 }

@@ -56,6 +56,11 @@ pub(super) mod kernel {
             "eyot:kernel/descriptor.poll": async | trappable,
             "eyot:kernel/process.wait": async | trappable,
             "eyot:kernel/clock.sleep-until": async | trappable,
+            "eyot:kernel/socket.accept": async | trappable,
+            "eyot:kernel/socket.connect": async | trappable,
+            "eyot:kernel/socket.send": async | trappable,
+            "eyot:kernel/socket.recv": async | trappable,
+            "eyot:kernel/socket.resolve": async | trappable,
             default: trappable,
         },
         trappable_error_type: {

@@ -35,7 +35,7 @@ use crate::syscall::descriptor;
 pub(super) use bindings::wasi::CommandPre;
 
 /// The interfaces that components may import.
-const INTERFACES: [&str; 36] = [
+const INTERFACES: [&str; 37] = [
     "wasi:cli/environment@0.2.12",
     "wasi:cli/exit@0.2.12",
     "wasi:cli/stdin@0.2.12",
@@ -72,6 +72,7 @@ const INTERFACES: [&str; 36] = [
     "eyot:kernel/clock@0.1.0",
     "eyot:kernel/random@0.1.0",
     "eyot:kernel/terminal@0.1.0",
+    "eyot:kernel/socket@0.1.0",
 ];
 
 /// The most pollables and directory streams of one process: beyond it, it ends.

@@ -1,5 +1,7 @@
 //! `wasi:sockets`, so that programs which could use them start: nothing makes a socket yet, every attempt answers `not-supported`.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
 use wasmtime::component::Resource;
 
 use super::bindings::wasi::wasi::io::streams::{InputStream, OutputStream};
@@ -10,6 +12,31 @@ use super::bindings::wasi::wasi::sockets::{
 use super::failure::NoSockets;
 use super::poll::Pollable;
 use crate::wasm::process::Guest;
+
+/// An address of IPv4 in WIT's form, or else of IPv6.
+pub(super) type WitIp = Result<(u8, u8, u8, u8), (u16, u16, u16, u16, u16, u16, u16, u16)>;
+
+pub(super) fn ip_out(address: IpAddr) -> WitIp {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            Ok((a, b, c, d))
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, e, f, g, h] = v6.segments();
+            Err((a, b, c, d, e, f, g, h))
+        }
+    }
+}
+
+pub(super) fn ip_in(address: WitIp, port: u16, scope: u32) -> SocketAddr {
+    match address {
+        Ok((a, b, c, d)) => SocketAddr::new(Ipv4Addr::new(a, b, c, d).into(), port),
+        Err((a, b, c, d, e, f, g, h)) => {
+            SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::new(a, b, c, d, e, f, g, h), port, 0, scope))
+        }
+    }
+}
 
 type Tcp = Resource<tcp::TcpSocket>;
 type Udp = Resource<udp::UdpSocket>;

@@ -276,7 +276,7 @@ fn the_directory_that_a_program_starts_with() {
 }
 
 #[test]
-fn sockets_there_are_none() {
+fn a_file_is_no_socket() {
     with_file(
         r#"
         (expect 57 (call $sock_accept (i32.const 4) (i32.const 0) (i32.const 0)))

@@ -4,6 +4,7 @@ mod convert;
 mod descriptor;
 mod fs;
 mod process;
+mod socket;
 
 use super::bindings::kernel::eyot::kernel::{clock, pipe, random, signal, terminal, types};
 use super::failure::{Failure, done, unless_killed, waiting};
