@@ -9,7 +9,7 @@ mod stdio;
 
 use std::sync::Arc;
 
-pub use crate::vfs::MountOptions;
+pub use crate::vfs::{Caching, MountOptions};
 pub use builder::{BuildError, VmBuilder};
 pub use command::{Command, Output, Process};
 pub use config::{Amount, ConfigError, MountConfig, SecretSource, SettingValue, VmConfig};
