@@ -237,13 +237,13 @@ fn the_end_of_the_vm_writes_what_is_held_back() {
     drop(world);
     // The program's thread lets go of the VM at its own pace.
     for _ in 0..200 {
-        if far.contents("g") == b"kept" {
-            assert_eq!(far.open.load(Relaxed), 0, "and the backend gets its handles back");
+        // And the backend gets its handles back.
+        if far.contents("g") == b"kept" && far.open.load(Relaxed) == 0 {
             return;
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    panic!("{:?}", far.contents("g"));
+    panic!("{:?}, {} open", far.contents("g"), far.open.load(Relaxed));
 }
 
 #[test]

@@ -269,13 +269,21 @@ impl Inode {
     /// Changes attributes. Errors: `EROFS`, and the backend's.
     pub fn change(&self, changes: &AttributeChanges) -> Result<Attributes, Errno> {
         self.mount.check_writable()?;
-        let change = || self.fs().setattr(self.node, changes);
-        let attributes = match &self.pages {
+        let change = || {
+            let (version, stamp) = (self.version.load(Acquire), self.mount.stamp());
+            Ok((self.fs().setattr(self.node, changes)?, version, stamp))
+        };
+        let (attributes, version, stamp) = match &self.pages {
             Some(pages) => pages.change_attributes(self, changes, change)?,
             None => change()?,
         };
         self.changed();
         self.remember(&attributes);
+        // Nothing else changed meanwhile: the answer is what the attributes are now. One step is this change's, and one that of a cut of what is kept.
+        let steps = 1 + u64::from(self.pages.is_some() && changes.size.is_some());
+        if attributes.kind == self.kind && self.version.load(Acquire) == version + steps {
+            self.believe(&attributes, version + steps, stamp);
+        }
         Ok(attributes)
     }
 }

@@ -64,6 +64,9 @@ impl Room {
 impl PageCache {
     /// Room for `length` bytes, all zero. Blocks that were not used for long make it; `None`: there is no room. Called without locks.
     pub(super) fn room(&self, length: usize) -> Option<Room> {
+        if length as u64 > self.accountant.max(Limit::PageCacheBytes) {
+            return None;
+        }
         let charge = loop {
             match self.accountant.charge(Limit::PageCacheBytes, length as u64) {
                 Ok(charge) => break charge,

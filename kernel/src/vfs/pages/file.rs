@@ -275,7 +275,7 @@ impl FilePages {
             if mount.lifetime_ns(self.lifetime_ns.load(Relaxed)) == 0 && !self.lock().is_dirty() {
                 return Ok(None);
             }
-            inode.attributes()?;
+            inode.backend_attributes()?;
         }
         let state = self.lock();
         Ok(state.is_dirty().then(|| state.size()))

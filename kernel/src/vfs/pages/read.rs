@@ -19,6 +19,21 @@ const DIRECT_BYTES_MIN: usize = 64 << 10;
 
 /// The most blocks that one call brings.
 const FILL_BLOCKS_MAX: u64 = CHUNK_BYTES_MAX as u64 / BLOCK;
+/// The same, in bytes.
+const FILL_BYTES_MAX: usize = FILL_BLOCKS_MAX as usize * BLOCK_BYTES;
+
+/// What one step of a read gave.
+struct Step {
+    count: usize,
+    /// The backend had less than it should: the file ends here.
+    is_last: bool,
+}
+
+impl Step {
+    fn of(count: usize) -> Self {
+        Self { count, is_last: false }
+    }
+}
 
 /// What the block of an offset is.
 enum Found {
@@ -50,8 +65,12 @@ impl FilePages {
         while done < length {
             let target = buffer.get_mut(done..).unwrap_or_default();
             match self.read_some(file, mount, target, offset + done as u64, window) {
-                Ok(0) => break,
-                Ok(count) => done += count,
+                Ok(step) => {
+                    done += step.count;
+                    if step.is_last {
+                        break;
+                    }
+                }
                 // What was read is told; the error comes again with the next call.
                 Err(errno) if done == 0 => return Err(errno),
                 Err(_) => break,
@@ -63,7 +82,7 @@ impl FilePages {
         Ok(done)
     }
 
-    /// Reads some bytes that lie before the end of the file; 0: they do not any more.
+    /// Reads some bytes that lie before the end of the file.
     fn read_some(
         &self,
         file: &Arc<CachedFile>,
@@ -71,16 +90,17 @@ impl FilePages {
         target: &mut [u8],
         offset: u64,
         mut window: u64,
-    ) -> Result<usize, Errno> {
+    ) -> Result<Step, Errno> {
         loop {
             let (index, within) = file::place(offset);
             let state = self.lock();
             let (available, stored) = match find(&state, offset, || self.listen()) {
                 Found::Held(chunk, at, length) => {
                     drop(state);
-                    return Ok(copy_block(target, within, chunk.bytes.get(at..at + length).unwrap_or_default()));
+                    let bytes = chunk.bytes.get(at..at + length).unwrap_or_default();
+                    return Ok(Step::of(copy_block(target, within, bytes)));
                 }
-                Found::Hole => return Ok(copy_block(target, within, &[])),
+                Found::Hole => return Ok(Step::of(copy_block(target, within, &[]))),
                 Found::Wait(listener) => {
                     drop(state);
                     file::wait(listener);
@@ -100,7 +120,8 @@ impl FilePages {
             match self.fill(file, fill, stored) {
                 Ok(Filled::Bytes(chunk, got)) => {
                     file.ahead.lock().filled((index + wanted) * BLOCK, mount.far);
-                    return Ok(copy(target, chunk.bytes.get(within..got).unwrap_or_default()));
+                    let count = copy(target, chunk.bytes.get(within..got).unwrap_or_default());
+                    return Ok(Step { count, is_last: count < direct.min(FILL_BYTES_MAX - within) });
                 }
                 Ok(Filled::NoRoom) => {
                     return read_direct(file, target.get_mut(..direct).unwrap_or_default(), offset);
@@ -189,13 +210,14 @@ fn copy_block(target: &mut [u8], within: usize, block: &[u8]) -> usize {
 }
 
 /// Reads bytes that the backend should have, past the cache.
-fn read_direct(file: &CachedFile, target: &mut [u8], offset: u64) -> Result<usize, Errno> {
+fn read_direct(file: &CachedFile, target: &mut [u8], offset: u64) -> Result<Step, Errno> {
     let expected = target.len();
     let count = read_through(file, target, offset)?;
-    if count < expected {
+    let is_last = count < expected;
+    if is_last {
         file.inode().distrust();
     }
-    Ok(count)
+    Ok(Step { count, is_last })
 }
 
 /// Reads past the cache, in pieces that a backend takes, until the buffer is full or the file ends.

@@ -2,17 +2,17 @@
 
 use super::file::{self, FilePages, Slot};
 use crate::Errno;
-use crate::backend::{AttributeChanges, Attributes};
+use crate::backend::{AttributeChanges, Timestamp};
 use crate::vfs::Inode;
 
 impl FilePages {
     /// Changes attributes by `change`, after what is held back where the order matters.
-    pub(in crate::vfs) fn change_attributes(
+    pub(in crate::vfs) fn change_attributes<T>(
         &self,
         inode: &Inode,
         changes: &AttributeChanges,
-        change: impl FnOnce() -> Result<Attributes, Errno>,
-    ) -> Result<Attributes, Errno> {
+        change: impl FnOnce() -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
         if (changes.modified.is_some() || changes.size.is_some_and(|size| size > 0)) && self.is_dirty() {
             // Who is told of an error is kept: the next fsync.
             let _ = self.flush();
@@ -32,7 +32,7 @@ impl FilePages {
     }
 
     /// What could not be flushed before its time was set keeps that time.
-    fn set_time(&self, modified: crate::backend::Timestamp) {
+    fn set_time(&self, modified: Timestamp) {
         let mut state = self.lock();
         if state.is_dirty() {
             state.dirty.modified = modified;
