@@ -10,7 +10,7 @@ use eyot_backend::{
 };
 use eyot_kernel::Vm;
 use eyot_kernel::plugin::PluginMount;
-use eyot_kernel::vfs::MountOptions;
+use eyot_kernel::vfs::{Caching, MountOptions};
 use eyot_memfs::Memfs;
 
 const OWNER: Ownership = Ownership { mode: 0o644, uid: 0, gid: 0 };
@@ -249,12 +249,18 @@ fn writes_that_cannot_be_made_durable_stop_a_replacement() {
 /// Threads write and read files while the backend is replaced a hundred times: nothing fails, and nothing is lost.
 #[test]
 fn a_hundred_replacements_under_load_lose_nothing() {
+    for cache in [Caching::Auto, Caching::Read, Caching::WriteBack] {
+        replacements_under_load(cache);
+    }
+}
+
+fn replacements_under_load(cache: Caching) {
     let files = Arc::new(Memfs::new());
     let mount = Arc::new(PluginMount::over("test", Renumbered::new(&files, 0)));
     let vm = Vm::builder()
         .root(Arc::new(Memfs::new()))
         .user(0, 0)
-        .mount("/m", mount.clone(), MountOptions::default())
+        .mount("/m", mount.clone(), MountOptions { cache, ..MountOptions::default() })
         .build()
         .unwrap();
     let stop = AtomicBool::new(false);

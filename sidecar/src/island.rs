@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use eyot_kernel::backend::Filesystem;
 use eyot_kernel::limits::Limit;
-use eyot_kernel::vfs::MountOptions;
+use eyot_kernel::vfs::{Caching, MountOptions};
 use eyot_kernel::vm::{BuildError, ConfigError, MountError, VmBuilder, VmConfig};
 use eyot_kernel::{Errno, Vm};
 use eyot_memfs::{BaseImage, ImageBuilder, Memfs, Meta};
@@ -18,7 +18,7 @@ use crate::program::{self, HostPart, PROGRAM_DIR};
 use crate::session::Program;
 use crate::{config, executors, interpreter, mounts};
 
-const READ_ONLY: MountOptions = MountOptions { read_only: true };
+const READ_ONLY: MountOptions = MountOptions { read_only: true, cache: Caching::Auto };
 
 /// Where programs start, unless told otherwise.
 const START: &str = "/home/user";

@@ -97,7 +97,7 @@ impl Accountant {
     }
 
     fn warn_near_the_end(&self, limit: Limit, meter: &Meter, used: u64, max: u64) {
-        if used >= max - max / 5 && max > 1 && !meter.warned.swap(true, Relaxed) {
+        if used >= max - max / 5 && max > 1 && !limit.fills_up() && !meter.warned.swap(true, Relaxed) {
             tracing::warn!(limit = limit.name(), used, max, "a VM has used 80 % of a limit");
         }
     }

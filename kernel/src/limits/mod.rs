@@ -30,6 +30,11 @@ macro_rules! define_limits {
                 match self { $(Limit::$ident => $default,)* }
             }
 
+            /// Whether what it bounds fills up in the course of things, and something old goes then: no reason for a warning.
+            pub const fn fills_up(self) -> bool {
+                matches!(self, Limit::CachedEntries | Limit::PageCacheBytes | Limit::DirtyPageBytes)
+            }
+
             /// The error of going past it.
             pub const fn errno(self) -> Errno {
                 match self { $(Limit::$ident => $errno,)* }
@@ -63,4 +68,8 @@ define_limits! {
     Mounts = "mounts", 1024, Errno::Nospc;
     /// Directory entries that the kernel remembers: about 300 bytes each. Not a failure: old ones are forgotten.
     CachedEntries = "cached_entries", 16_384, Errno::Nomem;
+    /// Bytes of files' contents that the kernel keeps for mounts with a cache: what a build or a database reads again and again. Not a failure: the oldest go.
+    PageCacheBytes = "page_cache_bytes", 64 << 20, Errno::Nomem;
+    /// Bytes that were written and not given to a backend yet, of those in the cache: what a crash of the host may take. Not a failure: who writes more waits for the backend.
+    DirtyPageBytes = "dirty_page_bytes", 16 << 20, Errno::Nomem;
 }

@@ -102,6 +102,10 @@ impl Filesystem for Immediate {
         self.info.clone()
     }
 
+    fn worth_caching(&self) -> bool {
+        true
+    }
+
     fn lookup(&self, dir: Node, name: &str) -> Result<Attributes, Errno> {
         let check = |found| answers::attributes(found, Expected::Any);
         self.call("lookup", |guest, store| guest.lookup(store, dir, name), check)

@@ -105,6 +105,8 @@ fn find(task: &Task, base: &Arc<Dentry>, path: &str) -> Result<(Arc<Dentry>, Str
 }
 
 fn identify(inode: &Inode) -> Result<ImageIdentity, Errno> {
+    // The image is read from the backend.
+    inode.write_back()?;
     let attributes = inode.attributes()?;
     if attributes.size > IMAGE_BYTES_MAX {
         return Err(Errno::Fbig);

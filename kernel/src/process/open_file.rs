@@ -12,7 +12,7 @@ use crate::Errno;
 use crate::backend::{CHUNK_BYTES_MAX, Handle};
 use crate::limits::{Accountant, Charge, Limit};
 use crate::net::{Socket, Take};
-use crate::vfs::{Dentry, Inode};
+use crate::vfs::{CachedFile, Dentry, Inode};
 use crate::wait::{SysError, SysResult, Wait};
 
 bitflags! {
@@ -72,6 +72,8 @@ pub enum Object {
 /// An open file description.
 pub struct OpenFile {
     object: Object,
+    /// A regular file's way through the cache of pages, where its mount has one.
+    cached: Option<Arc<CachedFile>>,
     flags: AtomicU32,
     position: Mutex<u64>,
     dentry: Option<Arc<Dentry>>,
@@ -93,14 +95,20 @@ impl OpenFile {
         let charge = match accountant.charge(Limit::OpenFiles, 1) {
             Ok(charge) => charge,
             Err(errno) => {
-                release(&object);
+                if let Object::Regular(inode, handle) = &object {
+                    inode.fs().release(inode.node(), *handle);
+                }
                 return Err(errno);
             }
         };
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let serial = NEXT.fetch_add(1, Relaxed);
+        let cached = match &object {
+            Object::Regular(inode, handle) => CachedFile::new(inode, *handle, flags.contains(StatusFlags::WRITE)),
+            _ => None,
+        };
         let flags = AtomicU32::new(flags.bits());
-        Ok(Arc::new(Self { object, flags, position: Mutex::new(0), dentry, serial, _charge: charge }))
+        Ok(Arc::new(Self { object, cached, flags, position: Mutex::new(0), dentry, serial, _charge: charge }))
     }
 
     /// A number of its own, in place of an inode's for what has no inode.
@@ -182,12 +190,12 @@ impl OpenFile {
                 let mut position = self.position.lock();
                 if self.flags().contains(StatusFlags::APPEND) {
                     let _appending = inode.append.lock();
-                    let end = inode.attributes()?.size;
-                    let count = write_at(inode, *handle, bytes, end)?;
+                    let end = inode.size()?;
+                    let count = self.write_at(inode, *handle, bytes, end)?;
                     *position = end + count as u64;
                     return Ok(count);
                 }
-                let count = write_at(inode, *handle, bytes, *position)?;
+                let count = self.write_at(inode, *handle, bytes, *position)?;
                 *position += count as u64;
                 Ok(count)
             }
@@ -219,9 +227,9 @@ impl OpenFile {
         match &self.object {
             Object::Regular(inode, handle) if self.flags().contains(StatusFlags::APPEND) => {
                 let _appending = inode.append.lock();
-                Ok(write_at(inode, *handle, bytes, inode.attributes()?.size)?)
+                Ok(self.write_at(inode, *handle, bytes, inode.size()?)?)
             }
-            Object::Regular(inode, handle) => Ok(write_at(inode, *handle, bytes, offset)?),
+            Object::Regular(inode, handle) => Ok(self.write_at(inode, *handle, bytes, offset)?),
             Object::Device(device) => Ok(device.write(bytes)?),
             _ => Err(Errno::Spipe.into()),
         }
@@ -244,7 +252,7 @@ impl OpenFile {
         let base = match (from, size, &self.object) {
             (Whence::Start, ..) => 0,
             (Whence::Current, ..) => *position,
-            (Whence::End, Some(inode), _) => inode.attributes()?.size,
+            (Whence::End, Some(inode), _) => inode.size()?,
             (Whence::End, None, Object::Snapshot(bytes)) => bytes.len() as u64,
             (Whence::End, None, _) => return Err(Errno::Inval),
         };
@@ -293,7 +301,36 @@ impl OpenFile {
         self.check(StatusFlags::READ)
     }
 
+    /// fsync(2) and fdatasync(2). Errors: `EBADF`, `EINVAL` (pipes and the like), and the backend's: also, once, what it answered to what was held back.
+    pub fn sync(&self, data_only: bool) -> Result<(), Errno> {
+        match (&self.object, &self.cached) {
+            (Object::Regular(..), Some(cached)) => cached.sync(data_only),
+            (Object::Regular(inode, handle), None) => inode.fs().fsync(inode.node(), *handle, data_only),
+            (Object::Directory(_) | Object::Snapshot(_), _) => Ok(()),
+            (Object::Path(_), _) => Err(Errno::Badf),
+            _ => Err(Errno::Inval),
+        }
+    }
+
+    /// What a close(2) of a descriptor does before the file may go: what was written goes to the backend. Errors: as [`sync`](Self::sync).
+    pub fn flush(&self) -> Result<(), Errno> {
+        self.cached.as_ref().map_or(Ok(()), |cached| cached.close())
+    }
+
+    fn write_at(&self, inode: &Inode, handle: Handle, bytes: &[u8], offset: u64) -> Result<usize, Errno> {
+        if !bytes.is_empty() && offset >= OFFSET_MAX {
+            return Err(Errno::Fbig);
+        }
+        match &self.cached {
+            Some(cached) => cached.write(bytes, offset),
+            None => write_chunks(inode, handle, bytes, offset),
+        }
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
+        if let Some(cached) = &self.cached {
+            return cached.read(buffer, offset);
+        }
         match &self.object {
             Object::Regular(inode, handle) => read_chunks(inode, *handle, buffer, offset),
             Object::Snapshot(bytes) => {
@@ -335,10 +372,7 @@ fn read_chunks(inode: &Inode, handle: Handle, buffer: &mut [u8], offset: u64) ->
     Ok(done)
 }
 
-fn write_at(inode: &Inode, handle: Handle, bytes: &[u8], offset: u64) -> Result<usize, Errno> {
-    if !bytes.is_empty() && offset >= OFFSET_MAX {
-        return Err(Errno::Fbig);
-    }
+fn write_chunks(inode: &Inode, handle: Handle, bytes: &[u8], offset: u64) -> Result<usize, Errno> {
     let mut done = 0;
     for chunk in bytes.chunks(CHUNK_BYTES_MAX) {
         let written = inode.fs().write(inode.node(), handle, offset.saturating_add(done as u64), chunk);
@@ -360,14 +394,14 @@ fn check_offset(offset: u64) -> Result<(), Errno> {
     if offset > OFFSET_MAX { Err(Errno::Inval) } else { Ok(()) }
 }
 
-fn release(object: &Object) {
-    if let Object::Regular(inode, handle) = object {
-        inode.fs().release(inode.node(), *handle);
-    }
-}
-
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        release(&self.object);
+        match (&self.object, &self.cached) {
+            // Closed by the end of a process, or by another file that took its descriptor: nobody is left to be told of an error, but it is kept with the file.
+            // The last use of what is cached releases the handle.
+            (_, Some(cached)) => drop(cached.close()),
+            (Object::Regular(inode, handle), None) => inode.fs().release(inode.node(), *handle),
+            _ => {}
+        }
     }
 }

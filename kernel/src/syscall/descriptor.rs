@@ -151,7 +151,7 @@ pub fn allocate(task: &Task, fd: u32, offset: u64, length: u64) -> SysResult<()>
     let end = offset.checked_add(length).filter(|&end| end <= i64::MAX as u64).ok_or(Errno::Fbig)?;
     // Held so that a write that extends the file in between is not cut off again.
     let _growing = inode.append.lock();
-    if inode.attributes()?.size < end {
+    if inode.size()? < end {
         resize(inode, end)?;
     }
     Ok(())
@@ -216,13 +216,7 @@ pub(crate) fn set_owner_of(task: &Task, inode: &Inode, uid: Option<u32>, gid: Op
 
 /// fsync(2) and fdatasync(2). Errors: `EBADF`, `EINVAL` (pipes and the like), `EIO`.
 pub fn sync(task: &Task, fd: u32, data_only: bool) -> SysResult<()> {
-    let file = task.file(fd)?;
-    match file.object() {
-        Object::Regular(inode, handle) => Ok(inode.fs().fsync(inode.node(), *handle, data_only)?),
-        Object::Directory(_) | Object::Snapshot(_) => Ok(()),
-        Object::Path(_) => Err(Errno::Badf.into()),
-        _ => Err(Errno::Inval.into()),
-    }
+    Ok(task.file(fd)?.sync(data_only)?)
 }
 
 /// Lists a directory: at most `entries_max` entries after `cookie`. Errors: `EBADF`, `ENOTDIR`.
@@ -255,11 +249,10 @@ fn directory(name: &str, cookie: u64, inode: u64) -> DirectoryEntry {
     DirectoryEntry { name: name.into(), cookie, inode, kind: NodeKind::Directory }
 }
 
-/// close(2). Errors: `EBADF`.
+/// close(2). Errors: `EBADF`; what the backend answered to what was held back (`ENOSPC`, `EIO`, `ESTALE`): the descriptor is closed all the same.
 pub fn close(task: &Task, fd: u32) -> SysResult<()> {
     let entry = task.fds().remove(fd)?;
-    drop(entry);
-    Ok(())
+    Ok(entry.file.flush()?)
 }
 
 /// `fcntl(F_DUPFD_CLOEXEC)`. Errors: `EBADF`, `EMFILE`, `EINVAL`.
@@ -284,6 +277,7 @@ pub fn reopen(task: &Task, fd: u32, start: Start, min: u32) -> SysResult<u32> {
             how.set(crate::backend::OpenFlags::WRITE, flags.contains(StatusFlags::WRITE));
             flags.set(StatusFlags::APPEND, start == Start::End);
             let handle = inode.fs().open(inode.node(), how)?;
+            inode.opened();
             OpenFile::new(task.accountant(), Object::Regular(inode.clone(), handle), flags, file.dentry().cloned())?
         }
         Object::Snapshot(bytes) => {

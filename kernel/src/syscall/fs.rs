@@ -136,6 +136,7 @@ fn open_regular(task: &Task, inode: &Arc<Inode>, flags: OpenFlags) -> Result<Obj
     how.set(backend::OpenFlags::READ, flags.contains(OpenFlags::READ));
     how.set(backend::OpenFlags::WRITE, flags.contains(OpenFlags::WRITE));
     let handle = inode.fs().open(inode.node(), how)?;
+    inode.opened();
     Ok(Object::Regular(inode.clone(), handle))
 }
 

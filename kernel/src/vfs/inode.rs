@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::Mount;
 use super::belief::Belief;
+use super::pages::FilePages;
 use crate::Errno;
 use crate::backend::{AttributeChanges, Attributes, Filesystem, Node, NodeKind};
 use crate::net::Socket;
@@ -32,6 +33,8 @@ pub struct Inode {
     version: AtomicU64,
     /// Counts what the backend told of names of this directory.
     names: AtomicU64,
+    /// What is kept of a file's contents, on a mount with a cache.
+    pages: Option<Box<FilePages>>,
     /// Held while a write appends, so that two appends never land on the same offset.
     pub(crate) append: Mutex<()>,
     /// The pipe behind a FIFO, made when it is first opened.
@@ -65,6 +68,9 @@ impl Inode {
                 return Err(Errno::Stale);
             }
             inode.remember(attributes);
+            if let Some(pages) = &inode.pages {
+                pages.glanced(attributes);
+            }
             return Ok(inode);
         }
         let inode = Arc::new(Inode {
@@ -80,6 +86,7 @@ impl Inode {
             belief: Belief::default(),
             version: AtomicU64::new(0),
             names: AtomicU64::new(0),
+            pages: (attributes.kind == NodeKind::File && mount.pages().is_some()).then(|| Box::new(FilePages::new())),
             append: Mutex::new(()),
             fifo: OnceLock::new(),
             socket: OnceLock::new(),
@@ -103,6 +110,11 @@ impl Inode {
     /// The backend.
     pub(crate) fn fs(&self) -> &dyn Filesystem {
         &*self.mount.fs
+    }
+
+    /// What is kept of its contents; none where the mount has no cache.
+    pub(in crate::vfs) fn pages(&self) -> Option<&FilePages> {
+        self.pages.as_deref()
     }
 
     /// Its number.
@@ -130,8 +142,26 @@ impl Inode {
         Permissions { mode: self.mode.load(Relaxed), uid: self.uid.load(Relaxed), gid: self.gid.load(Relaxed) }
     }
 
-    /// The attributes: remembered, while they are believed, or asked of the backend.
+    /// The attributes: remembered, while they are believed, or asked of the backend. What was written and is held back shows in them.
     pub fn attributes(&self) -> Result<Attributes, Errno> {
+        let mut attributes = self.backend_attributes()?;
+        if let Some(pages) = &self.pages {
+            pages.show(&mut attributes);
+        }
+        Ok(attributes)
+    }
+
+    /// The length of the file, as guests see it.
+    pub(crate) fn size(&self) -> Result<u64, Errno> {
+        match &self.pages {
+            // As `attributes`, but nobody was shown a time.
+            Some(pages) => Ok(pages.size_over(self.backend_attributes()?.size)),
+            None => Ok(self.attributes()?.size),
+        }
+    }
+
+    /// The attributes that the backend has.
+    pub(in crate::vfs) fn backend_attributes(&self) -> Result<Attributes, Errno> {
         let stamp = self.mount.stamp();
         if self.belief.holds(stamp)
             && let Some(attributes) = self.told.lock().as_deref()
@@ -150,6 +180,9 @@ impl Inode {
 
     /// Keeps attributes that the backend told while the version was `version`.
     fn believe(&self, attributes: &Attributes, version: u64, stamp: u64) {
+        if let Some(pages) = &self.pages {
+            pages.told(&self.mount, attributes, stamp, || self.version.load(Acquire) == version);
+        }
         if attributes.lifetime_ns == 0 {
             return;
         }
@@ -162,7 +195,37 @@ impl Inode {
 
     /// Something that went through this mount, or that the backend told of, changed the attributes. Called after the change.
     pub(crate) fn changed(&self) {
+        self.advance();
+        if let Some(pages) = &self.pages {
+            pages.changed();
+        }
+        self.end_belief();
+    }
+
+    /// What is known may be wrong, though nothing was changed through this mount.
+    pub(in crate::vfs) fn distrust(&self) {
+        self.advance();
+        if let Some(pages) = &self.pages {
+            pages.distrust();
+        }
+        self.end_belief();
+    }
+
+    /// The backend told of a change.
+    pub(super) fn changed_outside(&self) {
+        self.advance();
+        if let Some(pages) = &self.pages {
+            pages.changed_outside();
+        }
+        self.end_belief();
+    }
+
+    /// An answer from before is not taken from now on.
+    pub(in crate::vfs) fn advance(&self) {
         self.version.fetch_add(1, Release);
+    }
+
+    fn end_belief(&self) {
         // Under the lock: an answer from before is being kept, and is then dropped, or sees the new version.
         if self.belief.is_any() || self.told.is_locked() {
             let _told = self.told.lock();
@@ -176,9 +239,23 @@ impl Inode {
             let behind = |told: &Attributes| told.accessed <= told.modified || told.accessed <= told.changed;
             let moves = self.told.lock().as_deref().is_some_and(behind);
             if moves {
-                self.changed();
+                self.distrust();
             }
         }
+    }
+
+    /// The file was opened. Contents that nothing but an open validates are validated by the next read.
+    pub(crate) fn opened(&self) {
+        if let Some(pages) = &self.pages
+            && !self.belief.holds(self.mount.stamp())
+        {
+            pages.distrust();
+        }
+    }
+
+    /// Writes to the backend what is held back. Errors: the backend's.
+    pub(crate) fn write_back(&self) -> Result<(), Errno> {
+        self.pages.as_ref().map_or(Ok(()), |pages| pages.flush())
     }
 
     /// What beliefs in names of this directory carry.
@@ -196,9 +273,21 @@ impl Inode {
     /// Changes attributes. Errors: `EROFS`, and the backend's.
     pub fn change(&self, changes: &AttributeChanges) -> Result<Attributes, Errno> {
         self.mount.check_writable()?;
-        let attributes = self.fs().setattr(self.node, changes)?;
+        let change = || {
+            let (version, stamp) = (self.version.load(Acquire), self.mount.stamp());
+            Ok((self.fs().setattr(self.node, changes)?, version, stamp))
+        };
+        let (attributes, version, stamp) = match &self.pages {
+            Some(pages) => pages.change_attributes(self, changes, change)?,
+            None => change()?,
+        };
         self.changed();
         self.remember(&attributes);
+        // Nothing else changed meanwhile: the answer is what the attributes are now. One step is this change's, and one that of a cut of what is kept.
+        let steps = 1 + u64::from(self.pages.is_some() && changes.size.is_some());
+        if attributes.kind == self.kind && self.version.load(Acquire) == version + steps {
+            self.believe(&attributes, version + steps, stamp);
+        }
         Ok(attributes)
     }
 }

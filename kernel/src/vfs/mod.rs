@@ -9,6 +9,7 @@ mod dentry;
 pub(crate) mod devfs;
 mod inode;
 mod mount;
+mod pages;
 pub(crate) mod procfs;
 mod resolve;
 mod special;
@@ -23,6 +24,8 @@ use parking_lot::Mutex;
 pub use dentry::Dentry;
 pub use inode::{Inode, Permissions};
 pub use mount::{Mount, MountOptions};
+pub(crate) use pages::CachedFile;
+pub use pages::Caching;
 pub use resolve::{Access, End, Found, PATH_BYTES_MAX, SYMLINKS_MAX, WalkFlags, Walker};
 pub(crate) use special::{Jump, Special};
 pub(crate) use tree::{New, Opened};
@@ -31,6 +34,7 @@ use crate::Errno;
 use crate::backend::Filesystem;
 use crate::limits::{Accountant, Limit};
 use mount::{MountTable, Mounted};
+use pages::PageCache;
 
 /// The tree of one VM.
 pub struct Vfs {
@@ -40,6 +44,7 @@ pub struct Vfs {
     rename: Mutex<()>,
     /// The entries that are remembered though nobody uses them, oldest first.
     remembered: Mutex<VecDeque<Weak<Dentry>>>,
+    pages: Arc<PageCache>,
     accountant: Arc<Accountant>,
 }
 
@@ -47,12 +52,14 @@ impl Vfs {
     /// A tree whose root is `fs`.
     pub fn new(fs: Arc<dyn Filesystem>, options: MountOptions, accountant: Arc<Accountant>) -> Result<Self, Errno> {
         let charge = accountant.charge(Limit::Mounts, 1)?;
-        let (_, root) = Mount::new(fs, options, None, None, charge)?;
+        let pages = PageCache::new(accountant.clone());
+        let (_, root) = Mount::new(fs, options, None, None, &pages, charge)?;
         Ok(Self {
             root,
             mounts: MountTable::default(),
             rename: Mutex::new(()),
             remembered: Mutex::default(),
+            pages,
             accountant,
         })
     }
@@ -82,14 +89,18 @@ impl Vfs {
             return Err(Errno::Notdir);
         }
         let charge = self.accountant.charge(Limit::Mounts, 1)?;
-        let (mount, root) = Mount::new(fs, options, Some(point.clone()), special, charge)?;
+        let (mount, root) = Mount::new(fs, options, Some(point.clone()), special, &self.pages, charge)?;
         self.mounts.insert(point, Mounted { mount, root })
     }
 
     /// Takes the mount whose root is `root` away; open files on it go on. Errors: `EINVAL` when it is no mount's root or the VM's.
     pub fn unmount(&self, root: &Arc<Dentry>) -> Result<(), Errno> {
         let point = root.inode().mount().covers.clone().filter(|_| root.is_mount_root()).ok_or(Errno::Inval)?;
-        self.mounts.remove(&point).map(drop).ok_or(Errno::Inval)
+        let unmounted = self.mounts.remove(&point).ok_or(Errno::Inval)?;
+        if let Err(errno) = unmounted.mount.write_back() {
+            tracing::warn!(kind = %unmounted.mount.info().kind, %errno, "what was written is held back past the unmount");
+        }
+        Ok(())
     }
 
     /// The root of what is mounted on an entry of a directory.
@@ -107,10 +118,11 @@ impl Vfs {
 
     /// Makes everything durable that every mount holds back: sync(2). Errors: the first that a backend answered, after all were asked.
     pub fn sync(&self) -> Result<(), Errno> {
+        let flushed = self.pages.flush();
         let mounted = self.mounts.all();
         let mounts = std::iter::once(self.root.inode().mount()).chain(mounted.iter().map(|mounted| &mounted.mount));
         let results: Vec<_> = mounts.map(|mount| mount.fs.sync()).collect();
-        results.into_iter().collect()
+        std::iter::once(flushed).chain(results).collect()
     }
 
     /// One line per mount, as `/proc/mounts` has them (proc_pid_mounts(5)).
@@ -146,5 +158,11 @@ impl Vfs {
         {
             self.remembered.lock().push_back(Arc::downgrade(&entry));
         }
+    }
+}
+
+impl Drop for Vfs {
+    fn drop(&mut self) {
+        self.pages.finish();
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::pages::{Caching, MountPages, PageCache};
 use super::special::Special;
 use super::{Dentry, Inode};
 use crate::Errno;
@@ -18,6 +19,8 @@ use crate::process::Task;
 pub struct MountOptions {
     /// Changes fail with `EROFS`.
     pub read_only: bool,
+    /// What is kept of the contents of its files.
+    pub cache: Caching,
 }
 
 /// One mounted filesystem.
@@ -26,6 +29,8 @@ pub struct Mount {
     pub(crate) fs: Arc<dyn Filesystem>,
     pub(crate) info: FilesystemInfo,
     options: MountOptions,
+    /// The cache of its files' contents, where it has one.
+    pages: Option<MountPages>,
     stamp: AtomicU64,
     pub(super) inodes: Mutex<HashMap<Node, Weak<Inode>>>,
     /// The directory that the root covers; none for the VM's root.
@@ -42,6 +47,7 @@ impl Mount {
         options: MountOptions,
         covers: Option<Arc<Dentry>>,
         special: Option<Arc<dyn Special>>,
+        cache: &Arc<PageCache>,
         charge: Charge,
     ) -> Result<(Arc<Mount>, Arc<Dentry>), Errno> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -52,11 +58,14 @@ impl Mount {
             info.entry_lifetime_ns = 0;
             info.absence_lifetime_ns = 0;
         }
+        let read_only = options.read_only || !info.capabilities.contains(Capabilities::WRITABLE);
+        let pages = MountPages::of(cache, &*fs, options.cache, read_only);
         let mount = Arc::new(Mount {
             id: NEXT_ID.fetch_add(1, Relaxed),
             fs,
             info,
             options,
+            pages,
             stamp: AtomicU64::new(0),
             inodes: Mutex::default(),
             covers,
@@ -82,6 +91,16 @@ impl Mount {
     /// What the backend said of itself.
     pub fn info(&self) -> &FilesystemInfo {
         &self.info
+    }
+
+    /// How its files' contents are cached.
+    pub(super) fn pages(&self) -> Option<&MountPages> {
+        self.pages.as_ref()
+    }
+
+    /// Writes to the backend what is held back. Errors: the first of the backend's, after all was tried.
+    pub(super) fn write_back(&self) -> Result<(), Errno> {
+        self.pages.as_ref().map_or(Ok(()), |pages| pages.write_back(self.id))
     }
 
     /// What beliefs of this mount carry; another one when the backend told that everything changed.
@@ -114,10 +133,14 @@ impl Watcher for Mount {
     fn changed(&self, change: &Change) {
         let of = |node| self.inodes.lock().get(node).and_then(Weak::upgrade);
         match change {
-            Change::Node(node) => of(node).iter().for_each(|inode| inode.changed()),
+            Change::Node(node) => of(node).iter().for_each(|inode| inode.changed_outside()),
             Change::Entry { dir, .. } => of(dir).iter().for_each(|inode| inode.names_changed()),
             Change::Everything => drop(self.stamp.fetch_add(1, Relaxed)),
         }
+    }
+
+    fn write_back(&self) -> Result<(), Errno> {
+        Mount::write_back(self)
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::mount_types::{MountError, MountTypes};
-use super::{MountOptions, VmBuilder};
+use super::{Caching, MountOptions, VmBuilder};
 use crate::limits::Limit;
 
 /// The longest secret that is read from a file, in bytes.
@@ -61,6 +61,9 @@ pub struct MountConfig {
     /// Whether changes fail with `EROFS`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
+    /// What the kernel keeps of its files' contents: `auto`, `none`, `read` or `write-back`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cache: Caching,
     /// Its settings.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, SettingValue>,
@@ -86,6 +89,10 @@ impl GrantsConfig {
     pub fn is_empty(&self) -> bool {
         self.preopens.is_empty()
     }
+}
+
+fn is_default(caching: &Caching) -> bool {
+    *caching == Caching::default()
 }
 
 impl MountConfig {
@@ -242,7 +249,7 @@ impl VmBuilder {
         }
         for (path, mount) in &config.mounts {
             let fs = types.make(mount).map_err(|error| ConfigError::Mount { path: path.clone(), error })?;
-            self = self.mount(path.as_str(), fs, MountOptions { read_only: mount.read_only });
+            self = self.mount(path.as_str(), fs, MountOptions { read_only: mount.read_only, cache: mount.cache });
         }
         Ok(self)
     }

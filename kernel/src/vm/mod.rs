@@ -11,7 +11,7 @@ mod tree;
 
 use std::sync::Arc;
 
-pub use crate::vfs::MountOptions;
+pub use crate::vfs::{Caching, MountOptions};
 pub use builder::{BuildError, VmBuilder};
 pub use command::{Command, Output, Process};
 pub use config::{Amount, ConfigError, GrantsConfig, MountConfig, SecretSource, SettingValue, VmConfig};

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test crate uses a part of it")]
 
+pub mod far;
+pub mod random;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 

@@ -1,6 +1,6 @@
 //! What changed behind the kernel's back.
 
-use crate::Node;
+use crate::{Errno, Node};
 
 /// Something that did not go through this mount changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,4 +22,9 @@ pub enum Change {
 pub trait Watcher: Send + Sync {
     /// Is told of a change, from any thread, after it happened. It never calls the backend.
     fn changed(&self, change: &Change);
+
+    /// Is asked to write to the backend what it holds back, before the backend is replaced. It calls the backend. Errors: what the backend answered.
+    fn write_back(&self) -> Result<(), Errno> {
+        Ok(())
+    }
 }

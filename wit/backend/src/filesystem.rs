@@ -157,6 +157,12 @@ pub trait Filesystem: Send + Sync + 'static {
         false
     }
 
+    /// Whether a call costs so much more than copying what it carries that the kernel should keep contents of files: a cache of pages, with read-ahead and, where
+    /// attributes live for ever, write-back. A mount may say otherwise.
+    fn worth_caching(&self) -> bool {
+        self.may_wait()
+    }
+
     /// Asks to be told, from now on, of changes that do not go through this mount. A mount calls it once, before anything else but [`info`](Filesystem::info).
     /// A backend that cannot tell does nothing; what it answers is believed for as long as its lifetimes say.
     fn watch(&self, _watcher: std::sync::Weak<dyn Watcher>) {}

@@ -31,6 +31,10 @@ macro_rules! wrap_filesystem {
                 $crate::wrap_filesystem!(@waits self $around $($waits)?)
             }
 
+            fn worth_caching(&self) -> bool {
+                self.$around(|fs| fs.worth_caching()) || self.may_wait()
+            }
+
             fn watch(&self, watcher: ::std::sync::Weak<dyn $crate::Watcher>) {
                 $crate::wrap_filesystem!(@watch self watcher $around $($watch)?)
             }

@@ -136,6 +136,9 @@ impl PluginMount {
         if fs.getattr(root)?.kind != NodeKind::Directory {
             return Err(Errno::Notdir);
         }
+        if !self.supervisor.lock().has_failed() {
+            self.write_back()?;
+        }
         let mut serving = self.serving.write();
         // What a retired component still held is lost, and nothing can be asked of it.
         let lives = !self.supervisor.lock().has_failed();
@@ -178,6 +181,12 @@ impl PluginMount {
             }
         }
         serving.fs.sync()
+    }
+
+    /// Has the kernel write what it holds back, while nothing is locked: it calls this mount. What is written meanwhile goes to the next backend.
+    fn write_back(&self) -> Result<(), Errno> {
+        let watcher = self.watcher.lock().clone();
+        watcher.and_then(|watcher| watcher.upgrade()).map_or(Ok(()), |watcher| watcher.write_back())
     }
 
     /// Tells the kernel to believe nothing that it has seen.
@@ -298,6 +307,10 @@ impl Filesystem for PluginMount {
 
     fn may_wait(&self) -> bool {
         self.serving.read().fs.may_wait()
+    }
+
+    fn worth_caching(&self) -> bool {
+        self.serving.read().fs.worth_caching()
     }
 
     fn watch(&self, watcher: Weak<dyn Watcher>) {
