@@ -15,7 +15,7 @@ use eyot_kernel::plugin::{PluginConfig, PluginFilesystem};
 use eyot_kernel::process::Task;
 use eyot_kernel::syscall::types::OpenFlags;
 use eyot_kernel::syscall::{descriptor, fs};
-use eyot_kernel::vm::MountOptions;
+use eyot_kernel::vm::{Caching, MountOptions};
 use eyot_memfs::Memfs;
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine};
@@ -24,33 +24,34 @@ use wasmtime::{Config, Engine};
 const DATA_BYTES: u64 = 16 << 20;
 
 fn main() {
-    let native = |_: &str| Arc::new(Memfs::builder().bytes_max(1 << 30).build()) as Arc<dyn Filesystem>;
-    run("native", MountOptions::default(), native("native"));
-    match component() {
-        Some((engine, component)) => {
-            run("component", MountOptions::default(), start(&engine, &component));
-        }
-        None => println!("(EYOT_MEMFS_WASM is not set: no component)"),
+    run("native", Caching::Auto, Arc::new(Memfs::builder().bytes_max(1 << 30).build()));
+    let Some(component) = component() else {
+        return println!("(EYOT_MEMFS_WASM is not set: no component)");
+    };
+    for (name, cache) in
+        [("component, none", Caching::None), ("component, read", Caching::Read), ("component, auto", Caching::Auto)]
+    {
+        run(name, cache, start(&component));
     }
 }
 
-fn component() -> Option<(Engine, Component)> {
+fn component() -> Option<Component> {
     let path = std::env::var_os("EYOT_MEMFS_WASM")?;
     let mut config = Config::new();
     config.epoch_interruption(true);
     let engine = Engine::new(&config).expect("the engine starts");
     let bytes = std::fs::read(path).expect("EYOT_MEMFS_WASM can be read");
-    let component = Component::from_binary(&engine, &bytes).expect("it compiles");
-    Some((engine, component))
+    Some(Component::from_binary(&engine, &bytes).expect("it compiles"))
 }
 
-fn start(_engine: &Engine, component: &Component) -> Arc<dyn Filesystem> {
+fn start(component: &Component) -> Arc<dyn Filesystem> {
     let mut config = PluginConfig::new("memfs.wasm");
     config.memory_bytes_max = 1 << 30;
     Arc::new(PluginFilesystem::start(component, config).expect("memfs.wasm starts"))
 }
 
-fn run(name: &'static str, options: MountOptions, backend: Arc<dyn Filesystem>) {
+fn run(name: &'static str, cache: Caching, backend: Arc<dyn Filesystem>) {
+    let options = MountOptions { cache, ..MountOptions::default() };
     let world = World::with(|builder| builder.mount("/m", backend, options));
     world.vm.write_file("/m/data", &vec![7; DATA_BYTES as usize], 0o644).expect("the file can be written");
     world.run(move |task| measure(name, task));

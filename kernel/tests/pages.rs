@@ -227,9 +227,11 @@ fn what_the_backend_tells_ends_what_was_kept() {
         let fd = open(task, "/m/f");
         assert_eq!(read_at(task, fd, 0, 40 * KIB).unwrap(), bytes);
         for (seed, everything) in [(2, false), (3, true)] {
+            // The read that filled the cache moved the time of access: the next one asks for attributes.
+            read_at(task, fd, 0, 1).unwrap();
             let other = pattern(30 * KIB, seed);
             asked.put("f", &other);
-            assert_ne!(read_at(task, fd, 0, 30 * KIB).unwrap(), other, "nobody told");
+            assert!(read_at(task, fd, 0, 30 * KIB).unwrap() != other, "nobody told");
             let change = if everything { Change::Everything } else { Change::Node(asked.node("f")) };
             asked.tell(&change);
             assert_eq!(read_at(task, fd, 0, 60 * KIB).unwrap(), other);

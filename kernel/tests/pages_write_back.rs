@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use common::far::Far;
 use common::now;
 use common::random::Random;
-use eyot_backend::{Errno, Timestamp};
+use eyot_backend::{Errno, Filesystem, Ownership, Timestamp};
 use eyot_kernel::limits::Limit;
 use eyot_kernel::plugin::PluginMount;
 use eyot_kernel::process::Task;
@@ -401,12 +401,8 @@ fn what_is_held_back_goes_to_the_old_backend_before_it_is_replaced() {
     let mount = Arc::new(PluginMount::over("test", first.clone()));
     let options = MountOptions { cache: Caching::WriteBack, ..MountOptions::default() };
     let world = common::World::with(|builder| builder.mount("/m", mount.clone(), options));
-    let length = |files: &Memfs, name: &str| {
-        use eyot_backend::Filesystem;
-        files.lookup(files.info().root, name).map(|found| found.size)
-    };
+    let length = |files: &Memfs, name: &str| files.lookup(files.info().root, name).map(|found| found.size);
     world.run(move |task| {
-        use eyot_backend::{Filesystem, Ownership};
         let fd = open(task, "/m/f", NEW);
         write(task, fd, 0, b"for the old");
         assert_eq!(length(&first, "f"), Ok(0));

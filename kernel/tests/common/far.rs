@@ -1,6 +1,6 @@
 //! A backend that is far away, or says so: memfs with lifetimes, delays, failures and counters.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -51,7 +51,6 @@ pub struct Far {
     /// One read or write in so many fails.
     pub fails_one_in: AtomicU64,
     pub open: AtomicU64,
-    pub told: AtomicBool,
     calls: AtomicU64,
     watcher: Mutex<Option<Weak<dyn Watcher>>>,
 }
@@ -69,7 +68,6 @@ impl Far {
             reads_fail_from: AtomicU64::new(u64::MAX),
             fails_one_in: AtomicU64::new(0),
             open: AtomicU64::new(0),
-            told: AtomicBool::new(true),
             calls: AtomicU64::new(0),
             watcher: Mutex::default(),
         })

@@ -55,7 +55,7 @@ impl DirtyFiles {
         self.files.lock().by_number.remove(&number).map(|entry| entry.inode)
     }
 
-    /// A flush of the file failed: the next attempt is as far away as a new write's.
+    /// The file is dirty after a flush, because of new writes or a failure: the next one is as far away as after a first write.
     pub(super) fn postpone(&self, number: u64) {
         if let Some(entry) = self.files.lock().by_number.get_mut(&number) {
             entry.since = Instant::now();

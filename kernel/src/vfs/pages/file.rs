@@ -74,6 +74,8 @@ pub(super) struct Dirtiness {
     pub(super) writer: Option<Arc<CachedFile>>,
     /// The number under which the file is listed.
     pub(super) listed: Option<u64>,
+    /// A flush was started by another thread, so that who writes does not wait for it.
+    pub(super) pushed: bool,
     /// When a flush failed first.
     pub(super) failing_since: Option<Instant>,
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::CachedFile;
 use super::chunk::{BLOCK, BLOCK_BYTES, Chunk};
 use super::file::{self, Dirtiness, FilePages, Slot, State};
 use super::write::write_chunks;
+use super::{CachedFile, MountPages};
 use crate::Errno;
 use crate::backend::{AttributeChanges, CHUNK_BYTES_MAX, Timestamp};
+use crate::limits::Limit;
+use crate::runtime;
 
 /// How long flushes of a file may fail before what it holds back is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -86,6 +88,19 @@ impl FilePages {
         // The last use of an open file or an inode may end here: without locks.
         drop(clean);
         flushed
+    }
+
+    /// Flushes by another thread when half of what may be held back is this file's, so that who writes need not wait for all of it.
+    pub(super) fn push(file: &Arc<CachedFile>, mount: &MountPages, state: &mut State) {
+        let half = mount.cache.accountant.max(Limit::DirtyPageBytes) / 2;
+        if mount.far && !state.dirty.pushed && state.dirty.blocks * BLOCK >= half {
+            state.dirty.pushed = true;
+            let inode = file.inode().clone();
+            runtime::spawn(async move {
+                // Who is told of an error is kept with the file.
+                let _ = inode.write_back();
+            });
+        }
     }
 
     /// `None`: there is nothing to flush.
@@ -174,13 +189,13 @@ impl FilePages {
         let mut state = self.lock();
         let cache = &Self::mount(writer.inode()).ok()?.cache;
         match flushed {
-            Ok(()) => state.dirty.failing_since = None,
+            Ok(()) => {
+                state.dirty.failing_since = None;
+                state.dirty.pushed = false;
+            }
             Err(errno) => {
                 state.failure = Some(errno);
                 self.failures.fetch_add(1, Relaxed);
-                if let Some(number) = state.dirty.listed {
-                    cache.dirty.postpone(number);
-                }
                 let since = *state.dirty.failing_since.get_or_insert_with(Instant::now);
                 if errno == Errno::Stale || since.elapsed() >= PATIENCE {
                     self.drop_dirty(&mut state, writer, errno);
@@ -188,6 +203,9 @@ impl FilePages {
             }
         }
         if state.is_dirty() {
+            if let Some(number) = state.dirty.listed {
+                cache.dirty.postpone(number);
+            }
             return None;
         }
         let ended = std::mem::take(&mut state.dirty);

@@ -49,6 +49,7 @@ impl FilePages {
         state.cut_to(size);
         let first_gone = if within > 0 { index + 1 } else { index };
         let mut settled = 0;
+        let mut clean = None;
         // A claim stays: who holds it writes past the cache.
         let gone: Vec<u64> =
             state.slots.range(first_gone..).filter(|(_, slot)| !slot.is_claimed()).map(|(i, _)| *i).collect();
@@ -68,6 +69,7 @@ impl FilePages {
                         if dirty.range.is_empty() {
                             block.dirty = None;
                             settled += 1;
+                            clean = Some(block.chunk.clone());
                         }
                     }
                 }
@@ -76,12 +78,14 @@ impl FilePages {
             }
         }
         state.dirty.blocks -= settled;
-        let ended = (settled > 0 && !state.is_dirty()).then(|| std::mem::take(&mut state.dirty));
+        let mut ended = (settled > 0 && !state.is_dirty()).then(|| std::mem::take(&mut state.dirty));
         self.distrust();
         drop(state);
-        if let Some(ended) = ended
-            && let (Ok(mount), Some(number)) = (Self::mount(inode), ended.listed)
-        {
+        let Ok(mount) = Self::mount(inode) else { return };
+        if let Some(chunk) = clean {
+            mount.cache.offer(&chunk);
+        }
+        if let Some(number) = ended.as_mut().and_then(|ended| ended.listed.take()) {
             drop(mount.cache.dirty.remove(number));
         }
     }

@@ -147,6 +147,7 @@ impl FilePages {
                 state.dirty.writer = Some(file.clone());
                 state.dirty.listed = Some(mount.cache.dirty.insert(file.inode()));
             }
+            Self::push(file, mount, &mut state);
             return Ok(true);
         }
     }
