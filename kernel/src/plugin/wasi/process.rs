@@ -8,6 +8,7 @@ use crate::Errno;
 use crate::clock::Clock;
 use crate::kernel::Kernel;
 use crate::limits::{Accountant, Limit};
+use crate::net::{Net, Network};
 use crate::plugin::Preopen;
 use crate::policy::Policy;
 use crate::process::device::Device;
@@ -17,7 +18,7 @@ use crate::process::{
 };
 use crate::syscall::fs::open_file;
 use crate::syscall::types::OpenFlags;
-use crate::vfs::{Dentry, MountOptions, Vfs, WalkFlags, Walker};
+use crate::vfs::{Caching, Dentry, MountOptions, Vfs, WalkFlags, Walker};
 use crate::wasm::process::Guest;
 
 /// The steps of the VM's clocks, as a VM has them that is not told otherwise.
@@ -99,13 +100,13 @@ impl Drop for Process {
     }
 }
 
-/// A VM without programs, devices or processes.
+/// A VM without programs, devices, processes or a network. Its files are not cached: the mount that the component serves is.
 fn kernel(preopens: &[Preopen]) -> Result<Arc<Kernel>, NoProcess> {
     let accountant = Accountant::new(&[]);
     let clock = Clock::new(CLOCK_RESOLUTION_NS);
     let vfs = match preopens.iter().find(|preopen| preopen.path == ROOT) {
         Some(root) => {
-            let options = MountOptions { read_only: root.read_only };
+            let options = MountOptions { read_only: root.read_only, cache: Caching::None };
             let failed = |errno| NoProcess { preopen: Some(root.path.clone()), errno };
             Vfs::new(Arc::clone(&root.filesystem), options, accountant.clone()).map_err(failed)?
         }
@@ -116,13 +117,14 @@ fn kernel(preopens: &[Preopen]) -> Result<Arc<Kernel>, NoProcess> {
     };
     let policy = Policy::new(Vec::new());
     let processes = Arc::new(ProcessTable::default());
-    Ok(Arc::new(Kernel { vfs, processes, accountant, policy, executors: Vec::new(), clock }))
+    let net = Net::new(Network::none(), accountant.clone());
+    Ok(Arc::new(Kernel { vfs, processes, accountant, policy, executors: Vec::new(), clock, net }))
 }
 
 /// Mounts a directory on its point. Below another one, that is a directory which has to be there.
 fn mount(kernel: &Arc<Kernel>, task: &Task, preopen: &Preopen) -> Result<(), Errno> {
     let point = place(kernel, task, &preopen.path)?;
-    let options = MountOptions { read_only: preopen.read_only };
+    let options = MountOptions { read_only: preopen.read_only, cache: Caching::None };
     kernel.vfs.mount(&point, Arc::clone(&preopen.filesystem), options)
 }
 
