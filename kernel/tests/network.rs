@@ -61,7 +61,11 @@ fn a_redirection_leads_to_a_server_of_the_host_and_nothing_else_does() {
     World::with(|builder| builder.network(network)).run(move |task| {
         let fd = open(task, SocketKind::Stream);
         assert_eq!(now(socket::connect(task, fd, &at("10.0.2.2:81"))), Err(Errno::Acces));
-        assert_eq!(now(socket::connect(task, fd, &Address::Ip(address))), Err(Errno::Connrefused), "the VM's own loopback");
+        assert_eq!(
+            now(socket::connect(task, fd, &Address::Ip(address))),
+            Err(Errno::Connrefused),
+            "the VM's own loopback"
+        );
         task.blocking(|| socket::connect(task, fd, &at("10.0.2.2:80"))).unwrap();
         assert_eq!(now(socket::peer_address(task, fd)).unwrap(), at("10.0.2.2:80"));
         now(socket::set_option(task, fd, SocketOption::NoDelay, 1)).unwrap();
@@ -311,7 +315,10 @@ fn a_network_that_knows_names_is_asked_by_name() {
         let to = |port| Address::Ip(SocketAddr::new(found[0], port));
         assert_eq!(now(socket::connect(task, fd, &to(80))), Err(Errno::Acces));
         now(socket::connect(task, fd, &to(443))).unwrap();
-        assert_eq!(now(socket::connect(task, open(task, SocketKind::Stream), &at("198.18.9.9:443"))), Err(Errno::Acces));
+        assert_eq!(
+            now(socket::connect(task, open(task, SocketKind::Stream), &at("198.18.9.9:443"))),
+            Err(Errno::Acces)
+        );
     });
     assert_eq!(*liar.asked.lock().unwrap(), ["api.example.com:443"]);
 }

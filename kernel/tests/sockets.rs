@@ -94,8 +94,14 @@ fn a_connection_carries_bytes_both_ways() {
         assert_eq!(now(descriptor::read(task, server, &mut buffer)).unwrap(), 5);
         assert_eq!(now(send(task, server, b"back")).unwrap(), 4);
         assert_eq!(now(recv(task, client, 16)).unwrap(), b"back");
-        assert_eq!(now(descriptor::stat(task, client)).unwrap().attributes.kind, eyot_kernel::backend::NodeKind::Socket);
-        assert_eq!(now(descriptor::seek(task, client, 0, eyot_kernel::syscall::types::Whence::Start)), Err(Errno::Spipe));
+        assert_eq!(
+            now(descriptor::stat(task, client)).unwrap().attributes.kind,
+            eyot_kernel::backend::NodeKind::Socket
+        );
+        assert_eq!(
+            now(descriptor::seek(task, client, 0, eyot_kernel::syscall::types::Whence::Start)),
+            Err(Errno::Spipe)
+        );
     });
 }
 
@@ -166,7 +172,8 @@ fn those_who_wait_are_woken() {
             let mut total = 0_u64;
             let mut buffer = vec![0; 1 << 16];
             loop {
-                let received = server.blocking(|| socket::recv(&server, fd, &mut buffer, ReceiveFlags::empty())).unwrap();
+                let received =
+                    server.blocking(|| socket::recv(&server, fd, &mut buffer, ReceiveFlags::empty())).unwrap();
                 match received.count {
                     0 => break total,
                     count => total += buffer[..count].iter().map(|&byte| u64::from(byte)).sum::<u64>(),
@@ -315,7 +322,10 @@ fn unix_sockets_have_names_in_the_tree_and_outside_of_it() {
             now(descriptor::close(task, server)).unwrap();
             assert_eq!(now(socket::connect(task, unix(SocketKind::Stream), &name)), Err(Errno::Connrefused));
         }
-        assert_eq!(now(fs::open(task, None, "/tmp/s", eyot_kernel::syscall::types::OpenFlags::READ, 0)), Err(Errno::Nxio));
+        assert_eq!(
+            now(fs::open(task, None, "/tmp/s", eyot_kernel::syscall::types::OpenFlags::READ, 0)),
+            Err(Errno::Nxio)
+        );
         let gone = Address::Unix("/tmp/none".into());
         assert_eq!(now(socket::connect(task, unix(SocketKind::Stream), &gone)), Err(Errno::Noent));
         let long = Address::Unix(format!("/tmp/{}", "x".repeat(103)));
@@ -362,7 +372,10 @@ fn wrong_uses_have_their_errors() {
         let (client, _server) = connected(task);
         assert_eq!(now(socket::connect(task, client, &at("127.0.0.1:1"))), Err(Errno::Isconn));
         assert_eq!(now(socket::listen(task, client, 1)), Err(Errno::Inval));
-        assert_eq!(now(socket::socket(task, Domain::Ipv4, SocketKind::Stream, DescriptorFlags::APPEND)), Err(Errno::Inval));
+        assert_eq!(
+            now(socket::socket(task, Domain::Ipv4, SocketKind::Stream, DescriptorFlags::APPEND)),
+            Err(Errno::Inval)
+        );
         assert_eq!(now(socket::set_option(task, client, SocketOption::HopLimit, 256)), Err(Errno::Inval));
         assert_eq!(now(socket::get_option(task, client, SocketOption::V6Only)), Err(Errno::Noprotoopt));
         now(socket::set_option(task, client, SocketOption::NoDelay, 7)).unwrap();
@@ -376,7 +389,10 @@ fn names_of_the_vm_itself_need_no_network() {
         let own: Vec<std::net::IpAddr> = vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
         assert_eq!(now(socket::resolve(task, "localhost")).unwrap(), own);
         assert_eq!(now(socket::resolve(task, "App.LocalHost.")).unwrap(), own);
-        assert_eq!(now(socket::resolve(task, "192.0.2.1")).unwrap(), ["192.0.2.1".parse::<std::net::IpAddr>().unwrap()]);
+        assert_eq!(
+            now(socket::resolve(task, "192.0.2.1")).unwrap(),
+            ["192.0.2.1".parse::<std::net::IpAddr>().unwrap()]
+        );
         assert_eq!(now(socket::resolve(task, "example.com")), Err(Errno::Acces));
         assert_eq!(now(socket::resolve(task, "no name")), Err(Errno::Noent));
     });

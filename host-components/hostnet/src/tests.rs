@@ -53,7 +53,8 @@ impl World {
             Err(errno) => return Some(errno),
         }
         let made = SocketReadiness::WRITABLE | SocketReadiness::ERROR;
-        self.wait(socket, |net| if net.readiness(socket).intersects(made) { Ok(()) } else { Err(Errno::Again) }).unwrap();
+        self.wait(socket, |net| if net.readiness(socket).intersects(made) { Ok(()) } else { Err(Errno::Again) })
+            .unwrap();
         self.net.take_error(socket)
     }
 }

@@ -157,7 +157,10 @@ impl Sockets for ProxyNet {
         match tunnel.advance(&*self.below, socket) {
             Ok(()) => {
                 let mut ready = self.below.readiness(socket);
-                ready.set(SocketReadiness::READABLE, ready.contains(SocketReadiness::READABLE) || tunnel.has_left_over());
+                ready.set(
+                    SocketReadiness::READABLE,
+                    ready.contains(SocketReadiness::READABLE) || tunnel.has_left_over(),
+                );
                 ready
             }
             Err(Errno::Again) => SocketReadiness::empty(),

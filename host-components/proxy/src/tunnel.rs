@@ -66,7 +66,11 @@ enum Stage {
     /// The connection to the proxy is being made.
     Connecting(Dialogue),
     /// It is being talked to: what is said, and how much of it is gone.
-    Talking { dialogue: Dialogue, saying: Vec<u8>, said: usize },
+    Talking {
+        dialogue: Dialogue,
+        saying: Vec<u8>,
+        said: usize,
+    },
     Open,
     Failed(Errno),
 }

@@ -7,7 +7,7 @@ use super::address::{Protocol, destination, is_own, source};
 use super::backlog::{Backlog, Pending, Route};
 use super::outside::External;
 use super::ports::{Binding, Claim};
-use super::socket::{AbstractName, Accepted, Datagrams, DatagramPeer, Inner, Name, Role};
+use super::socket::{AbstractName, Accepted, DatagramPeer, Datagrams, Inner, Name, Role};
 use super::{Address, Domain, Socket, stream};
 use crate::Errno;
 use crate::backend::{SocketKind, SocketOption};
@@ -178,17 +178,12 @@ impl Socket {
         if let Name::Port(binding) = &self.inner.read().name {
             binding.set_listening(true)?;
         }
-        let external = match self.published() {
-            Some((outside, address)) => {
-                let external = outside.open(SocketKind::Stream, address)?;
-                // A port that is published is one that its server may take again at once.
-                let _ = external.set_option(SocketOption::ReuseAddress, 1);
-                external.bind(address)?;
-                external.listen_for(u32::try_from(max).unwrap_or(u32::MAX).max(1))?;
-                Some(external)
+        let external = self.listen_outside(max).inspect_err(|_| {
+            if let Name::Port(binding) = &self.inner.read().name {
+                // It does not listen after all; taking that back cannot be in anybody's way.
+                let _ = binding.set_listening(false);
             }
-            None => None,
-        };
+        })?;
         let mut inner = self.inner.write();
         match inner.role {
             Role::Idle => {
@@ -197,6 +192,17 @@ impl Socket {
             }
             _ => Err(Errno::Inval),
         }
+    }
+
+    /// The socket outside that takes connections for a published port.
+    fn listen_outside(&self, backlog: usize) -> Result<Option<Arc<External>>, Errno> {
+        let Some((outside, address)) = self.published() else { return Ok(None) };
+        let external = outside.open(SocketKind::Stream, address)?;
+        // A port that is published is one that its server may take again at once.
+        let _ = external.set_option(SocketOption::ReuseAddress, 1);
+        external.bind(address)?;
+        external.listen_for(u32::try_from(backlog).unwrap_or(u32::MAX).max(1))?;
+        Ok(Some(external))
     }
 
     /// accept(2). Errors: `EINVAL` (it does not listen), `ENOTSUP` (datagrams), `ENFILE`, `ECONNABORTED`.
@@ -255,10 +261,12 @@ impl Socket {
             Role::Listening(..) if self.domain == Domain::Unix => return Err(Errno::Inval),
             Role::Listening(..) | Role::Stream(..) | Role::Outside { .. } => return Err(Errno::Isconn),
         }
-        let done = |errno| move |result: SysResult<()>| match result {
-            Ok(()) => Ok(None),
-            Err(SysError::Errno(errno)) => Err(errno),
-            Err(SysError::Wait(wait)) => Ok(Some(Unfinished { wait, errno })),
+        let done = |errno| {
+            move |result: SysResult<()>| match result {
+                Ok(()) => Ok(None),
+                Err(SysError::Errno(errno)) => Err(errno),
+                Err(SysError::Wait(wait)) => Ok(Some(Unfinished { wait, errno })),
+            }
         };
         match (peer, self.kind) {
             (Peer::Ip(_), _) if self.domain == Domain::Unix => Err(Errno::Inval),

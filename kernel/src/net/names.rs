@@ -150,7 +150,8 @@ impl Outside {
             Lookup::Done(_, since) => now.duration_since(*since) < ANSWER_LIFETIME,
         };
         if state.lookups.len() >= LOOKUPS_MAX {
-            let old: Vec<_> = state.lookups.iter().filter(|(_, lookup)| !of(lookup)).map(|(key, _)| key.clone()).collect();
+            let old: Vec<_> =
+                state.lookups.iter().filter(|(_, lookup)| !of(lookup)).map(|(key, _)| key.clone()).collect();
             stale.extend(old.iter().filter_map(|key| state.lookups.remove(key)));
         }
         match state.lookups.get(name.name()) {

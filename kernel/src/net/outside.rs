@@ -7,11 +7,11 @@ use std::sync::{Arc, Weak};
 use event_listener::{Event, EventListener};
 use parking_lot::Mutex;
 
+use super::Domain;
 use super::datagram::Received;
 use super::names::Names;
 use super::network::{Network, Published};
 use super::stream::{Take, copy_out};
-use super::Domain;
 use crate::Errno;
 use crate::backend::{
     DATAGRAM_BYTES_MAX, SOCKET_CHUNK_BYTES_MAX, Shutdown, SocketCapabilities, SocketId, SocketKind, SocketOption,
@@ -131,7 +131,13 @@ impl Outside {
         }
         events.insert(id, changed.clone());
         drop(events);
-        Ok(Arc::new(External { outside: self.clone(), id, changed, peeked: Mutex::default(), peeked_datagram: Mutex::default() }))
+        Ok(Arc::new(External {
+            outside: self.clone(),
+            id,
+            changed,
+            peeked: Mutex::default(),
+            peeked_datagram: Mutex::default(),
+        }))
     }
 }
 

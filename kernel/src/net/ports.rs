@@ -117,7 +117,8 @@ impl Ports {
         let entries = table.ports.get(&(protocol, to.port()))?;
         let exact = |entry: &&Entry| entry.address == to.ip();
         let any = |entry: &&Entry| {
-            entry.address.is_unspecified() && (entry.address.is_ipv6() == to.is_ipv6() || (to.is_ipv4() && !entry.v6_only))
+            entry.address.is_unspecified()
+                && (entry.address.is_ipv6() == to.is_ipv6() || (to.is_ipv4() && !entry.v6_only))
         };
         // The latest of several that share a port, as for datagrams on Linux; of streams the one that listens.
         let best = |fits: &dyn Fn(&&Entry) -> bool| {

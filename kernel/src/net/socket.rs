@@ -223,8 +223,12 @@ impl Socket {
             (_, Role::Stream(_, Route::Ip(local, _))) => self.domain.show(*local),
             (_, Role::Stream(_, Route::Unix(local, _))) => Address::Unix(local.clone()),
             _ if self.domain == Domain::Unix => Address::UNNAMED,
-            (_, Role::Outside { external, .. }) => external.local_address().map_or_else(|_| any(), |it| self.domain.show(it)),
-            (_, Role::Datagrams(Datagrams { peer: Some(DatagramPeer::Ip(to)), .. })) if super::address::is_own(to.ip()) => {
+            (_, Role::Outside { external, .. }) => {
+                external.local_address().map_or_else(|_| any(), |it| self.domain.show(it))
+            }
+            (_, Role::Datagrams(Datagrams { peer: Some(DatagramPeer::Ip(to)), .. }))
+                if super::address::is_own(to.ip()) =>
+            {
                 self.domain.show(super::address::source(bound.unwrap_or(self.domain.unspecified()), to.ip()))
             }
             _ => any(),

@@ -64,9 +64,8 @@ pub(super) fn pair(
 ) -> Result<(StreamEnd, StreamEnd), Errno> {
     let [first, second] = capacities;
     let charge = accountant.charge(Limit::SocketBytes, (first as u64).saturating_add(second as u64))?;
-    let direction = |capacity| {
-        Mutex::new(Direction { bytes: VecDeque::new(), capacity, ended: false, deaf: false, gone: false })
-    };
+    let direction =
+        |capacity| Mutex::new(Direction { bytes: VecDeque::new(), capacity, ended: false, deaf: false, gone: false });
     let directions = [direction(second), direction(first)];
     let connection = Arc::new(Connection { directions, sides: Default::default(), tcp, _charge: charge });
     Ok((StreamEnd { connection: connection.clone(), side: 0 }, StreamEnd { connection, side: 1 }))

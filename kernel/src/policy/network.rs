@@ -37,7 +37,9 @@ pub struct NetworkRule {
 
 /// A rule that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text}: {why}; write a host, *.domain, an address, a network such as 10.0.0.0/8, or * for everything public, and :port or :first-last if not all ports")]
+#[error(
+    "{text}: {why}; write a host, *.domain, an address, a network such as 10.0.0.0/8, or * for everything public, and :port or :first-last if not all ports"
+)]
 pub struct NetworkRuleError {
     text: String,
     why: &'static str,
@@ -325,9 +327,28 @@ mod tests {
     fn names_do_not_lead_into_special_ranges() {
         let policy = policy(&["*", "inside.example", "*.example.net:80", "192.168.7.0/24"]);
         for special in [
-            "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "198.18.0.1",
-            "224.0.0.1", "255.255.255.255", "192.0.2.1", "::1", "::", "fe80::1", "fc00::1", "ff02::1", "::ffff:10.0.0.1",
-            "64:ff9b::10.0.0.1", "2002:a00:1::", "2001:db8::1", "2001::1", "::127.0.0.1",
+            "127.0.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "192.0.2.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "ff02::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "2002:a00:1::",
+            "2001:db8::1",
+            "2001::1",
+            "::127.0.0.1",
         ] {
             let address = SocketAddr::new(special.parse().unwrap(), 80);
             assert!(policy.check(address, &["inside.example".into()]).is_err(), "{special}");

@@ -170,10 +170,7 @@ pub fn recv(task: &Task, fd: u32, buffer: &mut [u8], flags: ReceiveFlags) -> Sys
     let (socket, waits) = socket_of(task, fd)?;
     let waits = waits && !flags.contains(ReceiveFlags::NO_WAIT);
     // Who does not wait gets what is there, also of all.
-    let take = Take {
-        peek: flags.contains(ReceiveFlags::PEEK),
-        all: waits && flags.contains(ReceiveFlags::WAIT_ALL),
-    };
+    let take = Take { peek: flags.contains(ReceiveFlags::PEEK), all: waits && flags.contains(ReceiveFlags::WAIT_ALL) };
     unless_waiting(waits, socket.recv(buffer, take))
 }
 

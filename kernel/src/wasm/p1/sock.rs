@@ -109,3 +109,68 @@ pub(super) fn shutdown(call: &mut Call<'_>, fd: u32, how: u32) -> SysResult<()> 
     };
     socket::shutdown(call.task, fd, how)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syscall::types::SocketKind;
+    use crate::wait::SysError;
+    use crate::wasm::p2::tests::stage;
+
+    fn errno(result: SysResult<()>) -> Option<Errno> {
+        match result {
+            Ok(()) => None,
+            Err(SysError::Errno(errno)) => Some(errno),
+            Err(SysError::Wait(_)) => panic!("it waits"),
+        }
+    }
+
+    /// Two pieces, of 3 bytes at 100 and 5 at 200.
+    fn memory() -> Vec<u8> {
+        let mut bytes = vec![0; 400];
+        for (index, value) in [100_u32, 3, 200, 5].iter().enumerate() {
+            bytes[index * 4..index * 4 + 4].copy_from_slice(&value.to_le_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn pieces_are_gathered_and_scattered() {
+        let stage = stage();
+        let task = &stage.guest.task;
+        let (one, two) = socket::socketpair(task, SocketKind::Datagram, DescriptorFlags::empty()).unwrap();
+        let mut bytes = memory();
+        bytes[100..103].copy_from_slice(b"abc");
+        bytes[200..205].copy_from_slice(b"defgh");
+        let mut call = Call { memory: Memory::new(&mut bytes), task };
+        assert_eq!(errno(send(&mut call, one, 0, 2, 0, 300)), None);
+        assert_eq!(call.memory.u32(300), Ok(8));
+        assert_eq!(errno(send(&mut call, one, 0, 1, 1, 300)), Some(Errno::Inval), "there are no flags");
+        let mut bytes = memory();
+        let mut call = Call { memory: Memory::new(&mut bytes), task };
+        assert_eq!(errno(recv(&mut call, two, 0, 2, RECV_PEEK, 300, 304)), None);
+        assert_eq!((call.memory.slice(100, 3), call.memory.slice(200, 5)), (Ok(&b"abc"[..]), Ok(&b"defgh"[..])));
+        assert_eq!((call.memory.u32(300), call.memory.u16(304)), (Ok(8), Ok(0)));
+        assert_eq!(errno(recv(&mut call, two, 0, 1, 0, 300, 304)), None);
+        assert_eq!((call.memory.u32(300), call.memory.u16(304)), (Ok(3), Ok(RECV_DATA_TRUNCATED)));
+        assert!(matches!(recv(&mut call, two, 0, 1, 0, 300, 304), Err(SysError::Wait(_))));
+        assert_eq!(errno(recv(&mut call, two, 0, 1, 4, 300, 304)), Some(Errno::Inval));
+        assert_eq!(errno(recv(&mut call, two, 0, 1, 0, 398, 304)), Some(Errno::Fault));
+        assert_eq!(errno(recv(&mut call, two, 396, 1, 0, 300, 304)), Some(Errno::Fault));
+    }
+
+    #[test]
+    fn directions_are_closed_and_only_listeners_accept() {
+        let stage = stage();
+        let task = &stage.guest.task;
+        let (one, _two) = socket::socketpair(task, SocketKind::Stream, DescriptorFlags::empty()).unwrap();
+        let mut bytes = memory();
+        let mut call = Call { memory: Memory::new(&mut bytes), task };
+        assert_eq!(errno(accept(&mut call, one, 0, 300)), Some(Errno::Inval));
+        assert_eq!(errno(accept(&mut call, one, 1, 300)), Some(Errno::Inval), "no such flag");
+        assert_eq!(errno(shutdown(&mut call, one, 0)), Some(Errno::Inval));
+        assert_eq!(errno(shutdown(&mut call, one, 1)), None);
+        assert_eq!(errno(recv(&mut call, one, 0, 1, 0, 300, 304)), None);
+        assert_eq!(call.memory.u32(300), Ok(0), "nothing more is received");
+    }
+}

@@ -22,7 +22,7 @@ mod sockets;
 mod streams;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::wasm) mod tests;
 
 use std::sync::Arc;
 

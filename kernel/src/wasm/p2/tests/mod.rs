@@ -7,6 +7,7 @@ mod filesystem;
 mod kernel;
 mod poll;
 mod programs;
+mod sockets;
 mod streams;
 mod wit;
 
@@ -50,14 +51,14 @@ impl Program for Puppet {
 }
 
 /// A guest that a test moves.
-pub(super) struct Stage {
+pub(in crate::wasm) struct Stage {
     pub(super) vm: Vm,
     pub(super) process: Process,
-    pub(super) guest: Guest,
+    pub(in crate::wasm) guest: Guest,
 }
 
 /// A guest with pipes as its standard streams and `/` as its directory.
-pub(super) fn stage() -> Stage {
+pub(in crate::wasm) fn stage() -> Stage {
     stage_with(|command| command)
 }
 
