@@ -69,11 +69,11 @@ fn a_changed_file_is_read_anew() {
     let node = told.files.create(told.root(), "f", OWNER).unwrap().node;
     told.write(node, b"before");
     assert_eq!(fs::read(world.at("f")).unwrap(), b"before");
-    told.write(node, b"and after");
+    // Of the same length: that one would be seen, because Linux asks for attributes again after a read moved the access time.
+    told.write(node, b"after!");
     assert_eq!(fs::read(world.at("f")).unwrap(), b"before", "it is believed until something is told");
     told.tell(Change::Node(node));
-    soon("the new bytes", || fs::read(world.at("f")).unwrap() == b"and after");
-    assert_eq!(fs::metadata(world.at("f")).unwrap().len(), 9);
+    soon("the new bytes", || fs::read(world.at("f")).unwrap() == b"after!");
 }
 
 #[test]
