@@ -1,0 +1,9 @@
+//! Random bytes.
+
+use eyot_backend::Errno;
+
+/// Bytes from the operating system.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), Errno> {
+    getrandom::fill(bytes).map_err(|_| Errno::Io)
+}
