@@ -1,11 +1,8 @@
 //! Cargo, called the way setup found it must be: with the caller's own V8 if there is one, without JavaScript where V8 is
 //! missing, always in the one profile everything uses.
 
-use std::path::PathBuf;
-
-use crate::cache::{Cache, key_of_sources};
 use crate::command::Run;
-use crate::failure::{Failure, OrFail, Result};
+use crate::failure::Result;
 use crate::places::{Places, cargo};
 use crate::ui::Ui;
 use crate::v8::{self, V8};
@@ -40,45 +37,4 @@ pub fn eyot(places: &Places, ui: &Ui, v8: &V8) -> Result<()> {
     run.show_ok()?;
     step.done(&places.eyot().display().to_string());
     Ok(())
-}
-
-/// The in-memory filesystem as a component, from the same source as the native one.
-pub fn memfs_component(
-    places: &Places,
-    cache: &Cache,
-    ui: &Ui,
-    sysroot: &eyot_coreutils_build::Sysroot,
-) -> Result<PathBuf> {
-    let step = ui.step("memfs.wasm");
-    let target = "wasm32-unknown-unknown";
-    let inputs = ["host-components/memfs", "wit/backend", "Cargo.lock"];
-    let key = key_of_sources(&places.root, &inputs, &["memfs", &sysroot.path.display().to_string()])?;
-    if let Some(entry) = cache.get("plugins", &key) {
-        step.skipped("already there");
-        return Ok(entry.join("memfs.wasm"));
-    }
-    let out = cache.root().join("build").join("plugins");
-    let flags = format!("{} -Clinker=wasm-component-ld", sysroot.rustflags());
-    Run::new(cargo())
-        .args(["rustc", "--release", "--package", "eyot-memfs", "--lib", "--crate-type", "cdylib"])
-        .args(["--features", "component", "--target", target])
-        .cwd(&places.root)
-        .env("RUSTC", &sysroot.rustc)
-        .env("CARGO_TARGET_DIR", &out)
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags)
-        .env_remove("RUSTFLAGS")
-        .quiet(&step, &places.log("memfs-component"))?;
-    let built = out.join(target).join("release/eyot_memfs.wasm");
-    if !built.is_file() {
-        return Err(Failure::new(
-            "memfs.wasm was not built",
-            format!("cargo left no {}", built.display()),
-            "report this with the log of the step",
-        ));
-    }
-    let entry = cache.put("plugins", &key, |dir| {
-        std::fs::copy(&built, dir.join("memfs.wasm")).map(drop).or_fail("cannot keep memfs.wasm", "check the cache")
-    })?;
-    step.done("built");
-    Ok(entry.join("memfs.wasm"))
 }

@@ -8,6 +8,7 @@ use eyot_coreutils_build as guests;
 use crate::build;
 use crate::cache::Cache;
 use crate::command::{Run, find_program};
+use crate::components::{self, Built};
 use crate::failure::{Failure, Result};
 use crate::home;
 use crate::places::Places;
@@ -23,8 +24,15 @@ pub struct Ready {
     pub ui: Ui,
     /// Whether JavaScript is there.
     pub v8: V8,
-    /// The in-memory filesystem as a component.
-    pub memfs: PathBuf,
+    /// The shipped backends as components.
+    pub components: Vec<Built>,
+}
+
+impl Ready {
+    /// Where a component is: `memfs.wasm`.
+    pub fn component(&self, file: &str) -> PathBuf {
+        self.components.iter().find(|built| built.file == file).map_or_else(|| file.into(), |built| built.path.clone())
+    }
 }
 
 /// Sets the machine up.
@@ -47,14 +55,16 @@ pub fn run(choice: Choice) -> Result<Ready> {
         None
     };
     let image = base_image(&places, &ui)?;
-    let memfs = build::memfs_component(&places, &cache, &ui, &plain_sysroot(&places, &ui)?)?;
+    let components = components::build(&places, &cache, &ui, &plain_sysroot(&places, &ui)?)?;
     build::eyot(&places, &ui, &v8)?;
-    home::fill(&places, &[("base.img", Some(image)), ("memfs.wasm", Some(memfs.clone())), ("node.bin", node)])?;
+    let mut files = vec![("base.img", Some(image)), ("node.bin", node)];
+    files.extend(components.iter().map(|built| (built.file.as_str(), Some(built.path.clone()))));
+    home::fill(&places, &files)?;
     warm(&places, &ui)?;
     if let V8::Missing(failure) = &v8 {
         ui.say(failure.line());
     }
-    Ok(Ready { places, ui, v8, memfs })
+    Ok(Ready { places, ui, v8, components })
 }
 
 /// What nothing can be done without.
