@@ -77,6 +77,7 @@ use std::sync::Arc;
 use eyot_backend::{Errno, Filesystem, FilesystemInfo, Node};
 
 pub use error::Error;
+pub use mount::CryptMount;
 pub use options::{CryptOptions, RandomSource, Secret};
 
 /// A filesystem over another one, which holds only what the key opens. The [crate](crate) says what that keeps from whom.

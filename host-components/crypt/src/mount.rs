@@ -2,14 +2,32 @@
 
 use std::sync::Arc;
 
-use eyot_backend::{Filesystem, Refusal, SettingDescription, SettingKind, Settings};
+use eyot_backend::{Filesystem, LayerCount, LayerType, Refusal, SettingDescription, SettingKind, Settings, Timestamp};
 use zeroize::Zeroizing;
 
-use crate::{Crypt, CryptOptions, RandomSource, Secret};
+use crate::{Crypt, CryptOptions, Secret};
 
-impl Crypt {
-    /// The settings of a mount.
-    pub const SETTINGS: &'static [SettingDescription] = &[
+/// The mount type `crypt`, over one other filesystem.
+///
+/// ```
+/// use std::sync::Arc;
+/// use eyot_backend::{Filesystem, LayerType, Settings, Timestamp};
+/// use eyot_crypt::CryptMount;
+/// use eyot_memfs::Memfs;
+///
+/// let settings = Settings::check(CryptMount::SETTINGS, [("passphrase".to_owned(), "correct horse".to_owned())]).unwrap();
+/// let fs = CryptMount::mount(&settings, vec![Arc::new(Memfs::new())], Timestamp::now).unwrap();
+/// assert_eq!(fs.info().kind, "crypt");
+/// ```
+#[derive(Debug)]
+pub struct CryptMount;
+
+impl LayerType for CryptMount {
+    type Filesystem = Crypt;
+
+    const LAYERS: LayerCount = LayerCount::One;
+
+    const SETTINGS: &'static [SettingDescription] = &[
         SettingDescription::optional("passphrase", SettingKind::Secret, "none", "What the key is made of."),
         SettingDescription::optional(
             "key",
@@ -37,12 +55,12 @@ impl Crypt {
         ),
     ];
 
-    /// Opens the volume that `layer` holds, or makes one, by a mount's settings.
-    pub fn with_settings(
-        layer: Arc<dyn Filesystem>,
+    fn mount(
         settings: &Settings,
-        random: RandomSource,
-    ) -> Result<Self, Refusal> {
+        layers: Vec<Arc<dyn Filesystem>>,
+        _clock: fn() -> Timestamp,
+    ) -> Result<Crypt, Refusal> {
+        let layer = layers.into_iter().next().ok_or_else(|| Refusal::wrong("layers: missing; give one"))?;
         let key;
         let secret = match (settings.text("passphrase"), settings.text("key")) {
             (Some(passphrase), None) if !passphrase.is_empty() => Secret::Passphrase(passphrase),
@@ -62,9 +80,9 @@ impl Crypt {
             names: settings.boolean("names").unwrap_or(true),
             memory_kib: memory_kib.map_err(|_| too_large())?.unwrap_or(CryptOptions::MEMORY_KIB),
             passes: settings.number32("kdf_passes")?.unwrap_or(CryptOptions::PASSES),
-            random,
+            random: crate::random::fill,
         };
-        Ok(Self::open(layer, secret, &options)?)
+        Ok(Crypt::open(layer, secret, &options)?)
     }
 }
 
@@ -78,6 +96,9 @@ fn parse_key(text: &str) -> Result<Zeroizing<[u8; 32]>, Refusal> {
     decoded.map(|_| key).map_err(|_| wrong())
 }
 
+#[cfg(all(target_family = "wasm", feature = "component"))]
+eyot_backend::export_layer!(CryptMount);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,8 +107,8 @@ mod tests {
 
     fn mount(layer: &Arc<Memfs>, given: &[(&str, &str)]) -> Result<Crypt, Refusal> {
         let given = given.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        let settings = Settings::check(Crypt::SETTINGS, given)?;
-        Crypt::with_settings(layer.clone(), &settings, crate::random::fill)
+        let settings = Settings::check(CryptMount::SETTINGS, given)?;
+        CryptMount::mount(&settings, vec![layer.clone()], Timestamp::now)
     }
 
     #[test]

@@ -45,9 +45,8 @@ impl CryptOptions {
     pub const PASSES: u32 = 2;
 }
 
-#[cfg(not(target_family = "wasm"))]
 impl Default for CryptOptions {
-    /// Names are encrypted; the host's random numbers.
+    /// Names are encrypted; the random numbers of the host.
     fn default() -> Self {
         Self { names: true, memory_kib: Self::MEMORY_KIB, passes: Self::PASSES, random: crate::random::fill }
     }

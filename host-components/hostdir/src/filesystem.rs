@@ -13,8 +13,8 @@ use eyot_backend::{
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, RawDir, SeekFrom, Timespec, Timestamps};
 use rustix::io::Errno as HostErrno;
 
-use crate::host::{self, Status, errno};
 use crate::directory::{FILES_OPEN_MAX, Hostdir};
+use crate::host::{self, Status, errno};
 use crate::name::check_name;
 
 /// The permission bits that a guest can set: all but set-user-id and set-group-id.

@@ -68,13 +68,7 @@ impl Nodes {
     }
 
     /// Counts a lookup of what is called `name` in `parent`, and keeps its handle. Errors: `EIO` when two inodes would have one number.
-    pub(crate) fn hold(
-        &self,
-        parent: Node,
-        name: &str,
-        identity: Identity,
-        handle: Option<Fd>,
-    ) -> Result<Node, Errno> {
+    pub(crate) fn hold(&self, parent: Node, name: &str, identity: Identity, handle: Option<Fd>) -> Result<Node, Errno> {
         let node = self.number(identity);
         let handle = handle.map(Arc::new);
         let mut table = self.table.lock();
@@ -117,7 +111,13 @@ impl Nodes {
         Ok((entry.parent, entry.name.clone(), entry.identity))
     }
 
-    /// Whether an inode is held.
+    /// Whether the kernel holds a node.
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn is_held(&self, node: Node) -> bool {
+        self.table.lock().nodes.get(&node).is_some_and(|entry| entry.held > 0)
+    }
+
+    /// Whether the kernel holds an inode.
     #[cfg(target_family = "wasm")]
     pub(crate) fn holds(&self, identity: Identity) -> bool {
         let node = self.number(identity);

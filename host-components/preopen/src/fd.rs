@@ -147,9 +147,7 @@ impl From<NewTime> for w::NewTime {
     fn from(time: NewTime) -> Self {
         match time {
             NewTime::Keep => w::NewTime::Keep,
-            NewTime::At(time) => {
-                w::NewTime::At(w::Timestamp { seconds: time.seconds, nanoseconds: time.nanoseconds })
-            }
+            NewTime::At(time) => w::NewTime::At(w::Timestamp { seconds: time.seconds, nanoseconds: time.nanoseconds }),
         }
     }
 }

@@ -13,7 +13,9 @@ use eyot_backend::{Errno, Timestamp};
 pub use bindings::eyot::kernel::fs::{FilesystemStatus, OpenFlags, RenameFlags};
 pub use bindings::eyot::kernel::types::{FileKind, FileStatus};
 pub use fd::{Entry, Fd, NewTime};
-pub use names::{link, make_directory, make_node, make_symlink, read_link, remove_directory, rename, set_owner, status, unlink};
+pub use names::{
+    link, make_directory, make_node, make_symlink, read_link, remove_directory, rename, set_owner, status, unlink,
+};
 
 use bindings::eyot::kernel::types as w;
 

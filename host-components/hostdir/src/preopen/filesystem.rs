@@ -23,16 +23,32 @@ impl Preopened {
     /// Counts a lookup of what `handle` stands for.
     fn hold(&self, dir: Node, name: &str, handle: Fd) -> Result<Attributes, Errno> {
         let status = host::status(&handle)?;
-        self.nodes.hold(dir, name, status.identity(), Some(handle))?;
+        let node = self.nodes.hold(dir, name, status.identity(), Some(handle))?;
+        if status.0.links > 1 && status.kind() != NodeKind::Directory {
+            self.names.add(node, dir, name);
+        }
         Ok(self.attributes(&status))
     }
 
-    /// The directory that a node lies in and its name there, made sure of just now. Errors: `ESTALE` when the name leads elsewhere.
+    /// The directory that a node lies in and its name there, made sure of just now. Errors: `ESTALE` when none of the names that were seen leads to it.
     fn place(&self, node: Node) -> Result<(Arc<Fd>, Box<str>), Errno> {
         let (parent, name, identity) = self.nodes.place(node)?;
-        let dir = self.nodes.handle(parent)?;
-        let found = kernel::status(&dir.fd, &name).map(Status).map_err(gone)?;
-        if found.identity() == identity { Ok((dir, name)) } else { Err(Errno::Stale) }
+        let is_there = |parent: Node, name: &str| {
+            let dir = self.nodes.handle(parent)?;
+            let found = kernel::status(&dir.fd, name).map(Status).map_err(gone)?;
+            if found.identity() == identity { Ok(dir) } else { Err(Errno::Stale) }
+        };
+        match is_there(parent, &name) {
+            Err(Errno::Stale) => {}
+            found => return found.map(|dir| (dir, name)),
+        }
+        for (parent, name) in self.names.of(node).into_iter().rev() {
+            if let Ok(dir) = is_there(parent, &name) {
+                self.nodes.renamed(identity, parent, &name);
+                return Ok((dir, name));
+            }
+        }
+        Err(Errno::Stale)
     }
 
     /// Opens a file by its name, or what was kept of it when the name was taken away.
@@ -82,6 +98,13 @@ impl Preopened {
         self.hold(dir, name, handle)
     }
 
+    /// A file that has several names has this one now.
+    fn moved(&self, node: Node, links: u32, dir: Node, name: &str) {
+        if links > 1 && self.nodes.is_held(node) {
+            self.names.add(node, dir, name);
+        }
+    }
+
     fn set_size(&self, node: Node, kind: NodeKind, size: u64) -> Result<(), Errno> {
         match kind {
             NodeKind::File if size > OFFSET_MAX => Err(Errno::Fbig),
@@ -126,6 +149,9 @@ impl Filesystem for Preopened {
 
     fn forget(&self, node: Node, count: u64) {
         self.nodes.forget(node, count);
+        if !self.nodes.is_held(node) {
+            self.names.forget(node);
+        }
     }
 
     fn getattr(&self, node: Node) -> Result<Attributes, Errno> {
@@ -202,11 +228,19 @@ impl Filesystem for Preopened {
 
     fn link(&self, target: Node, dir: Node, name: &str) -> Result<Attributes, Errno> {
         check_name(name)?;
-        if host::status(&*self.nodes.handle(target)?)?.kind() == NodeKind::Directory {
+        let status = host::status(&*self.nodes.handle(target)?)?;
+        if status.kind() == NodeKind::Directory {
             return Err(Errno::Perm);
         }
         let parent = self.nodes.handle(dir)?;
-        let (from, from_name) = self.place(target)?;
+        let (from, from_name) = self.place(target).map_err(|errno| match errno {
+            Errno::Stale if status.0.links == 0 => Errno::Noent,
+            other => other,
+        })?;
+        // The name that it has now is another one as soon as it has two.
+        if let Ok((known_in, known, _)) = self.nodes.place(target) {
+            self.names.add(target, known_in, &known);
+        }
         kernel::link(&from.fd, &from_name, &parent.fd, name)?;
         let linked = self.hold(dir, name, host::open_path(&parent, name)?)?;
         if linked.node == target {
@@ -222,6 +256,7 @@ impl Filesystem for Preopened {
         let victim = self.victim(&parent, name);
         kernel::unlink(&parent.fd, name)?;
         if let Some((status, handle)) = victim {
+            self.names.remove(self.nodes.number(status.identity()), dir, name);
             self.nodes.unlinked(status.identity(), dir, name, handle);
         }
         Ok(())
@@ -255,17 +290,24 @@ impl Filesystem for Preopened {
         flags.set(kernel::RenameFlags::NO_REPLACE, how.contains(RenameFlags::NO_REPLACE));
         flags.set(kernel::RenameFlags::EXCHANGE, how.contains(RenameFlags::EXCHANGE));
         kernel::rename(&from.fd, from_name, &to.fd, to_name, flags)?;
-        let source = source?.identity();
+        let source = source?;
+        let (links, source) = (source.0.links, source.identity());
         if let Some((status, handle)) = target {
             if status.identity() == source {
                 return Ok(());
             }
+            let node = self.nodes.number(status.identity());
+            self.names.remove(node, to_dir, to_name);
             if how.contains(RenameFlags::EXCHANGE) {
+                self.moved(node, status.0.links, from_dir, from_name);
                 self.nodes.renamed(status.identity(), from_dir, from_name);
             } else {
                 self.nodes.unlinked(status.identity(), to_dir, to_name, handle);
             }
         }
+        let node = self.nodes.number(source);
+        self.names.remove(node, from_dir, from_name);
+        self.moved(node, links, to_dir, to_name);
         self.nodes.renamed(source, to_dir, to_name);
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::identity::Identity;
 /// How many handles are kept beside those that must be. A process has some thousand descriptors.
 pub(crate) const HANDLES_KEPT_MAX: usize = 192;
 /// How many nodes without a name can be held; more of them go stale.
-pub(crate) const HANDLES_PINNED_MAX: usize = 192;
+pub(crate) const HANDLES_PINNED_MAX: usize = 448;
 
 /// A handle on an inode.
 pub(crate) struct Fd {

@@ -4,6 +4,7 @@ mod files;
 mod filesystem;
 pub(crate) mod host;
 mod mount;
+mod names;
 
 pub use mount::PreopenedMount;
 
@@ -13,6 +14,7 @@ use eyot_backend::Errno;
 
 use crate::nodes::Nodes;
 use files::Files;
+use names::Names;
 
 /// A directory that was granted to this component, with all that lies in it.
 ///
@@ -26,6 +28,7 @@ use files::Files;
 pub struct Preopened {
     nodes: Nodes,
     files: Files,
+    names: Names,
     lifetime_ns: u64,
 }
 
@@ -34,6 +37,6 @@ impl Preopened {
     pub fn open(path: &str, believed_for: Duration) -> Result<Self, Errno> {
         let nodes = Nodes::new(host::root(path)?)?;
         let lifetime_ns = u64::try_from(believed_for.as_nanos()).unwrap_or(u64::MAX);
-        Ok(Self { nodes, files: Files::default(), lifetime_ns })
+        Ok(Self { nodes, files: Files::default(), names: Names::default(), lifetime_ns })
     }
 }
