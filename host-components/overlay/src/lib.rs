@@ -30,7 +30,7 @@
 //! **Changes under us.** A lower that somebody changes shows its changes sooner or later, and never crashes the overlay; which names of a merged directory are seen then is not promised.
 //! Two overlays must not have the same upper at once.
 //!
-//! The crate needs nothing of the operating system.
+//! The crate needs nothing of the operating system: it is compiled in, or a component of the world `layer-backend` over the layers that it is granted.
 
 mod copyup;
 mod files;
@@ -40,6 +40,7 @@ mod inode;
 mod layer;
 mod listing;
 mod marks;
+mod mount;
 mod namespace;
 mod overlay;
 mod rename;
@@ -47,4 +48,5 @@ mod stack;
 mod table;
 mod work;
 
+pub use mount::OverlayMount;
 pub use overlay::{LAYERS_MAX, Overlay};

@@ -64,6 +64,17 @@ pub(super) struct HostState {
     pub(super) reply: Reply,
 }
 
+impl HostState {
+    fn new(config: &PluginConfig) -> Self {
+        Self {
+            limits: limits(config),
+            call: CallTime::new(config.call_time_max),
+            clock: Arc::clone(&config.clock),
+            reply: Reply::default(),
+        }
+    }
+}
+
 impl clock::Host for HostState {
     fn now(&mut self) -> types::Timestamp {
         bindings::time_out((self.clock)())
@@ -113,32 +124,48 @@ pub(super) fn instantiate(
     config: &PluginConfig,
     stubs: Stubs,
 ) -> Result<(Store<HostState>, Instance), PluginError> {
-    let name = || config.name.clone();
-    let engine = component.engine();
-    let mut linker = Linker::<HostState>::new(engine);
-    let link = |error: &wasmtime::Error| PluginError::Invalid { name: name(), reason: reason(error) };
-    types::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(|error| link(&error))?;
-    clock::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(|error| link(&error))?;
-    transfer::add_to_linker(&mut linker).map_err(|error| link(&error))?;
+    let link = |error: wasmtime::Error| PluginError::Invalid { name: config.name.clone(), reason: reason(&error) };
+    let pre = linker(component, stubs).and_then(|linker| linker.instantiate_pre(component)).map_err(link)?;
+    let mut store = store(component.engine(), config)?;
+    let start = |error: wasmtime::Error| PluginError::Start { name: config.name.clone(), reason: reason(&error) };
+    let instance = pre.instantiate(&mut store).map_err(start)?;
+    Ok((store, instance))
+}
+
+/// What a component is linked to.
+fn linker(component: &Component, stubs: Stubs) -> wasmtime::Result<Linker<HostState>> {
+    let mut linker = Linker::new(component.engine());
+    link_granted_to_all(&mut linker)?;
     if stubs == Stubs::Traps {
-        linker.define_unknown_imports_as_traps(component).map_err(|error| link(&error))?;
+        linker.define_unknown_imports_as_traps(component)?;
     }
-    let pre = linker.instantiate_pre(component).map_err(|error| link(&error))?;
-    let limits = StoreLimitsBuilder::new()
+    Ok(linker)
+}
+
+/// What every component gets.
+pub(super) fn link_granted_to_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    types::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    clock::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    transfer::add_to_linker(linker)
+}
+
+/// The memory and the tables that a component may have.
+pub(super) fn limits(config: &PluginConfig) -> StoreLimits {
+    StoreLimitsBuilder::new()
         .memory_size(config.memory_bytes_max)
         .table_elements(TABLE_ELEMENTS_MAX)
         .instances(INSTANCES_MAX)
         .tables(PARTS_MAX)
         .memories(PARTS_MAX)
-        .build();
-    let call = CallTime::new(config.call_time_max);
-    let state = HostState { limits, call, clock: Arc::clone(&config.clock), reply: Reply::default() };
-    let mut store = Store::new(engine, state);
+        .build()
+}
+
+/// A store for one instance, whose calls are watched.
+pub(super) fn store(engine: &Engine, config: &PluginConfig) -> Result<Store<HostState>, PluginError> {
+    let mut store = Store::new(engine, HostState::new(config));
     store.limiter(|state| &mut state.limits);
-    watch(&mut store).map_err(|error| PluginError::Start { name: name(), reason: error.to_string() })?;
-    let start = |error: &wasmtime::Error| PluginError::Start { name: name(), reason: reason(error) };
-    let instance = pre.instantiate(&mut store).map_err(|error| start(&error))?;
-    Ok((store, instance))
+    watch(&mut store).map_err(|error| PluginError::Start { name: config.name.clone(), reason: error.to_string() })?;
+    Ok(store)
 }
 
 fn configure(mount: &Mount, store: &mut Store<HostState>, config: &PluginConfig) -> Result<(), PluginError> {

@@ -4,7 +4,7 @@
 //! a component crate, by backends that are loaded at run time. The WIT files beside this crate are the contract; the names here are
 //! theirs. This crate needs neither an engine nor an operating system, so that it builds for every target.
 //!
-//! With the feature `component`, on wasm32, [`export_component!`] makes a component of any [`MountType`].
+//! With the feature `component`, on wasm32, [`export_component!`] makes a component of any [`MountType`], and [`export_layer!`] of any [`LayerType`].
 
 mod attributes;
 mod changes;
@@ -22,7 +22,7 @@ pub use attributes::{
 pub use changes::{Change, Watcher};
 pub use errno::{Errno, UnknownErrno};
 pub use filesystem::{Content, Filesystem};
-pub use mount::{MountType, Refusal, SettingDescription, SettingKind, Settings, parse_size};
+pub use mount::{LayerCount, LayerType, MountType, Refusal, SettingDescription, SettingKind, Settings, parse_size};
 
 /// The longest read or write of one backend call, in bytes.
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{Errno, Filesystem};
@@ -196,6 +197,46 @@ pub trait MountType: 'static {
 
     /// Makes the filesystem. `clock` is the time of day of the VM.
     fn mount(settings: &Settings, clock: fn() -> crate::Timestamp) -> Result<Self::Filesystem, Refusal>;
+}
+
+/// How many filesystems a [`LayerType`] is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerCount {
+    /// Exactly one. A component that is made of one can be put together with it (`wac plug`).
+    One,
+    /// One or more, the topmost first.
+    Any,
+}
+
+impl LayerCount {
+    /// Refuses another number of layers.
+    pub fn check(self, layers: usize) -> Result<(), Refusal> {
+        match (self, layers) {
+            (_, 0) => Err(Refusal::wrong("layers: missing; give at least one")),
+            (LayerCount::One, 2..) => Err(Refusal::wrong(format!("layers: {layers} are given, and it stands on one"))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A kind of mount that is made of others: an overlay, or a layer that encrypts, compresses or counts. Implemented once, it serves as a native mount type
+/// and, with [`export_layer!`](crate::export_layer), as a component of the world `layer-backend`.
+pub trait LayerType: 'static {
+    /// The filesystem it makes.
+    type Filesystem: Filesystem;
+
+    /// The settings that there are.
+    const SETTINGS: &'static [SettingDescription];
+
+    /// How many filesystems it is made of.
+    const LAYERS: LayerCount;
+
+    /// Makes the filesystem of `layers`, the topmost first. Their number was checked. `clock` is the time of day of the VM.
+    fn mount(
+        settings: &Settings,
+        layers: Vec<Arc<dyn Filesystem>>,
+        clock: fn() -> crate::Timestamp,
+    ) -> Result<Self::Filesystem, Refusal>;
 }
 
 fn names<S: AsRef<str>>(known: &[SettingDescription<S>]) -> String {
