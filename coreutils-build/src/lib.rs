@@ -31,6 +31,11 @@ pub use layout::image;
 pub use sysroot::{Sysroot, sysroot};
 pub use tools::{Tool, Tools, tools};
 
+/// wasi-libc with its headers: a directory with `include` and `lib/wasm32-wasip1`, fetched when it is not in the cache.
+pub fn wasi_libc(ctx: &Ctx<'_>) -> Result<std::path::PathBuf> {
+    toolchain::wasi_libc::get(ctx)
+}
+
 /// What every recipe is given.
 pub struct Ctx<'a> {
     /// This crate's directory in the checkout at hand, where recipes and sources lie. Not the directory it was compiled

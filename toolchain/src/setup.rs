@@ -8,7 +8,7 @@ use eyot_coreutils_build as guests;
 use crate::build;
 use crate::cache::Cache;
 use crate::command::{Run, find_program};
-use crate::components::{self, Built};
+use crate::components::{self, Built, Targets, Wasi};
 use crate::failure::{Failure, Result};
 use crate::home;
 use crate::places::Places;
@@ -55,7 +55,8 @@ pub fn run(choice: Choice) -> Result<Ready> {
         None
     };
     let image = base_image(&places, &ui)?;
-    let components = components::build(&places, &cache, &ui, &plain_sysroot(&places, &ui)?)?;
+    let targets = Targets { plain: plain_sysroot(&places, &ui)?, wasi: wasi(&places, &ui)? };
+    let components = components::build(&places, &cache, &ui, &targets)?;
     build::eyot(&places, &ui, &v8)?;
     let mut files = vec![("base.img", Some(image)), ("node.bin", node)];
     files.extend(components.iter().map(|built| (built.file.as_str(), Some(built.path.clone()))));
@@ -152,6 +153,13 @@ fn base_image(places: &Places, ui: &Ui) -> Result<PathBuf> {
 
 fn plain_sysroot(places: &Places, ui: &Ui) -> Result<guests::Sysroot> {
     with_guests(places, ui, "standard library for plug-ins", |ctx| guests::sysroot(ctx, "wasm32-unknown-unknown"))
+}
+
+/// What a plug-in with C in it is built with.
+fn wasi(places: &Places, ui: &Ui) -> Result<Wasi> {
+    with_guests(places, ui, "C library for plug-ins", |ctx| {
+        Ok(Wasi { sysroot: guests::sysroot(ctx, components::WASI)?, libc: guests::wasi_libc(ctx)? })
+    })
 }
 
 /// Fills the machine-code cache, so that no command has to wait for a compiler.
