@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use eyot_backend::{
-    Filesystem, LayerCount, LayerType, Refusal, SettingDescription, SettingKind, Settings, Timestamp,
-};
+use eyot_backend::{Filesystem, LayerCount, LayerType, Refusal, SettingDescription, SettingKind, Settings, Timestamp};
 
 use crate::Overlay;
 

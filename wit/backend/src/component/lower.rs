@@ -31,7 +31,9 @@ impl Lower {
     }
 }
 
-fn answered(result: Result<super::bindings::eyot::backend::types::Attributes, filesystem::Errno>) -> Result<Attributes, Errno> {
+fn answered(
+    result: Result<super::bindings::eyot::backend::types::Attributes, filesystem::Errno>,
+) -> Result<Attributes, Errno> {
     result.map(attributes_in).map_err(errno_in)
 }
 
@@ -119,14 +121,15 @@ impl Filesystem for Lower {
         let mut filled = 0;
         let mut fits = true;
         let length = buffer.len();
-        self.read_with(node, handle, offset, length, &mut |bytes| {
-            match buffer.get_mut(filled..).and_then(|rest| rest.get_mut(..bytes.len())) {
-                Some(rest) => {
-                    rest.copy_from_slice(bytes);
-                    filled += bytes.len();
-                }
-                None => fits = false,
+        self.read_with(node, handle, offset, length, &mut |bytes| match buffer
+            .get_mut(filled..)
+            .and_then(|rest| rest.get_mut(..bytes.len()))
+        {
+            Some(rest) => {
+                rest.copy_from_slice(bytes);
+                filled += bytes.len();
             }
+            None => fits = false,
         })?;
         if fits { Ok(filled) } else { Err(Errno::Io) }
     }
