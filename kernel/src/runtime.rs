@@ -18,10 +18,27 @@ fn runtime() -> &'static Runtime {
     })
 }
 
+fn is_ours(handle: &Handle) -> bool {
+    handle.id() == runtime().handle().id()
+}
+
 /// Does what may take long. On one of the runtime's threads, others take its fibers over meanwhile.
 pub(crate) fn wait<T>(act: impl FnOnce() -> T) -> T {
-    let ours = |handle: Handle| handle.id() == runtime().handle().id();
-    if Handle::try_current().is_ok_and(ours) { tokio::task::block_in_place(act) } else { act() }
+    if Handle::try_current().is_ok_and(|handle| is_ours(&handle)) { tokio::task::block_in_place(act) } else { act() }
+}
+
+/// Runs a future to its end, and keeps the calling thread until then. On a thread of another runtime, which does not allow that, it is run on one of its own. `None`: there could
+/// be none.
+pub(crate) fn block_on<T: Send>(future: impl Future<Output = T> + Send) -> Option<T> {
+    match Handle::try_current() {
+        Err(_) => Some(runtime().block_on(future)),
+        Ok(handle) if is_ours(&handle) => Some(tokio::task::block_in_place(|| runtime().block_on(future))),
+        Ok(_) => std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("eyot-call".into());
+            let running = thread.spawn_scoped(scope, || runtime().block_on(future)).ok()?;
+            running.join().ok()
+        }),
+    }
 }
 
 /// Runs a future to its end on the runtime's threads.

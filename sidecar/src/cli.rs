@@ -30,6 +30,7 @@ Examples:
   eyot sh -c 'seq 3 | sort -r'                     the VM's own shell
   eyot exec ls -l /                                a program of the VM
   eyot sh --mount /m=component:memfs.wasm          a mount that a plug-in serves
+  eyot sh --mount /m=component:b.wasm,preopen=/data=host:.:ro     one that is granted a directory
   eyot sh --mount /src=overlay:host:.              a host directory; changes stay in memory
   eyot sh --mount /home/user=sqlfs:home.db         files that outlast the VM, in one database
   eyot backend new notes --lang rust               a plug-in of your own
@@ -148,7 +149,7 @@ pub struct VmOptions {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Mount something at a directory of the VM: memfs, host:DIR[:ro], component:FILE, archive:FILE, sqlfs:FILE, or overlay:SPEC, which keeps changes in memory;
-    /// with ,ro and ,KEY=VALUE for its settings
+    /// with ,ro and ,KEY=VALUE for its settings. What a component is granted: ,layer=SPEC and ,preopen=/PATH=SPEC
     #[arg(long = "mount", value_name = "GUEST=SPEC", value_parser = values::mount)]
     pub mounts: Vec<MountPoint>,
     /// Set a variable; a NAME alone passes the host's value on

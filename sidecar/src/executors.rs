@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use eyot_kernel::backend::Filesystem;
 use eyot_kernel::plugin::{PluginConfig, PluginError, PluginHost, PluginMount};
 use eyot_kernel::process::Executor;
+use eyot_kernel::vm::MountRequest;
 use eyot_kernel::wasm::{WasmConfig, WasmExecutor};
 
 use crate::home::Home;
@@ -18,12 +19,8 @@ pub fn all(home: &Home) -> Vec<Arc<dyn Executor>> {
     vec![Arc::new(wasm), Arc::new(crate::node::LazyNode::new(home))]
 }
 
-/// A backend loaded from a component file. `None`: it failed at its first calls; why is said.
-pub fn plugin(
-    home: &Home,
-    file: &Path,
-    settings: Vec<(String, String)>,
-) -> Result<Option<Arc<dyn Filesystem>>, String> {
+/// A backend loaded from a component file, with its settings and what it is granted. `None`: it failed at its first calls; why is said.
+pub fn plugin(home: &Home, file: &Path, request: MountRequest<'_>) -> Result<Option<Arc<dyn Filesystem>>, String> {
     static HOST: OnceLock<Result<PluginHost, String>> = OnceLock::new();
     let host = HOST.get_or_init(|| PluginHost::new(home.code()).map_err(|e| e.to_string()));
     let name = file.display().to_string();
@@ -32,11 +29,9 @@ pub fn plugin(
         eprintln!("eyot: {what}; everything on its mount fails with EIO");
         Ok(None)
     };
-    match host
-        .as_ref()
-        .map_err(Clone::clone)?
-        .load(&bytes, PluginConfig { settings, ..PluginConfig::new(name.clone()) })
-    {
+    let MountRequest { settings, layers, preopens, .. } = request;
+    let config = PluginConfig { settings, layers, preopens, ..PluginConfig::new(name.clone()) };
+    match host.as_ref().map_err(Clone::clone)?.load(&bytes, config) {
         Ok(plugin) => match plugin.getattr(plugin.info().root) {
             Ok(_) => Ok(Some(Arc::new(PluginMount::new(name, plugin, None)))),
             Err(errno) => failed(format!("{name} does not know its own root: {errno}")),

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use crate::home::Home;
 
 /// The files of a home and what they are for.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("base.img", "the VM's own tree"),
     ("node.bin", "Node's library"),
     ("memfs.wasm", "a plug-in: the in-memory filesystem"),
+    ("overlay.wasm", "a plug-in: layers of other filesystems"),
 ];
 
 /// As JSON.

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use eyot_archive::{Archive, ArchiveOptions, FileSource};
 use eyot_backend::{
-    AttributeChanges, Errno, MountType, Ownership, Refusal, SettingDescription, SettingKind, Settings, Timestamp,
+    AttributeChanges, Errno, LayerType, MountType, Ownership, Refusal, SettingDescription, SettingKind, Settings,
+    Timestamp,
 };
 use eyot_hostdir::Hostdir;
 use eyot_kernel::backend::Filesystem;
 use eyot_kernel::vm::{MountRequest, MountTypes};
 use eyot_memfs::MemfsMount;
-use eyot_overlay::Overlay;
+use eyot_overlay::OverlayMount;
 use eyot_sqlfs::Sqlfs;
 
 use crate::executors;
@@ -60,7 +61,7 @@ pub fn types(home: &Home, owner: Owner) -> MountTypes {
             no_settings(&request)?;
             host_directory(Path::new(request.source("a directory of the host")?), request.read_only, owner)
         })
-        .with("component", move |request| component(&home, request, owner))
+        .with_grants("component", move |request| component(&home, request, owner))
         .with("overlay", overlay)
         .with("archive", archive)
         .with("sqlfs", move |request| sqlfs(request, owner))
@@ -93,9 +94,8 @@ pub fn host_directory(dir: &Path, read_only: bool, owner: Owner) -> Result<Arc<d
 }
 
 fn component(home: &Home, request: MountRequest<'_>, owner: Owner) -> Result<Arc<dyn Filesystem>, Refusal> {
-    no_layers(&request)?;
     let file = PathBuf::from(request.source("a file of the host")?);
-    let loaded = executors::plugin(home, &file, request.settings).map_err(|error| failed(&error))?;
+    let loaded = executors::plugin(home, &file, request).map_err(|error| failed(&error))?;
     let Some(fs) = loaded else { return Ok(Arc::new(Retired::new(owner.uid))) };
     let owner = AttributeChanges { uid: Some(owner.uid), gid: Some(owner.gid), ..AttributeChanges::default() };
     // The root is the owner's to write in. A backend that keeps no owners says who may by its mode.
@@ -104,19 +104,14 @@ fn component(home: &Home, request: MountRequest<'_>, owner: Owner) -> Result<Arc
 }
 
 /// Layers: the topmost takes the changes, unless the mount is read-only.
-fn overlay(request: MountRequest<'_>) -> Result<Arc<dyn Filesystem>, Refusal> {
-    no_settings(&request)?;
-    if let Some(source) = request.source {
-        return Err(Refusal::wrong(format!("source: {source} is of no use; an overlay has layers")));
+fn overlay(mut request: MountRequest<'_>) -> Result<Arc<dyn Filesystem>, Refusal> {
+    request.has_no_source()?;
+    OverlayMount::LAYERS.check(request.layers.len())?;
+    if request.read_only && !request.settings.iter().any(|(key, _)| key == "read_only") {
+        request.settings.push(("read_only".to_owned(), "true".to_owned()));
     }
-    let stacked = if request.read_only {
-        Overlay::read_only(request.layers)
-    } else {
-        let mut layers = request.layers.into_iter();
-        let upper = layers.next().ok_or_else(|| Refusal::wrong("layers: missing; give at least one"))?;
-        Overlay::new(upper, layers.collect())
-    };
-    Ok(Arc::new(stacked.map_err(|errno| Refusal { errno, message: format!("the layers cannot be stacked: {errno}") })?))
+    let settings = Settings::check(OverlayMount::SETTINGS, request.settings)?;
+    Ok(Arc::new(OverlayMount::mount(&settings, request.layers, Timestamp::now)?))
 }
 
 /// What `archive` can be told.

@@ -35,7 +35,7 @@ pub fn mount(text: &str) -> Result<MountPoint, String> {
     Ok(MountPoint { guest, mount: mount_spec(spec)? })
 }
 
-/// Reads what is mounted: `TYPE[:SOURCE][,ro][,KEY=VALUE]...`.
+/// Reads what is mounted: `TYPE[:SOURCE][,ro][,KEY=VALUE]...`; for a component also `,layer=SPEC` and `,preopen=/PATH=SPEC`, without options of their own.
 pub fn mount_spec(text: &str) -> Result<MountConfig, String> {
     let (front, options) = split_options(text);
     let (kind, rest) = front.split_once(':').map_or((front, None), |(kind, rest)| (kind, Some(rest)));
@@ -68,6 +68,13 @@ pub fn mount_spec(text: &str) -> Result<MountConfig, String> {
         match option.split_once('=') {
             _ if option == "ro" => mount.read_only = true,
             _ if option == "rw" => mount.read_only = false,
+            Some(("layer", spec)) if kind == "component" => mount.layers.push(mount_spec(spec)?),
+            Some(("preopen", spec)) if kind == "component" => {
+                let (path, preopen) = preopen(spec)?;
+                if mount.grants.preopens.insert(path.clone(), preopen).is_some() {
+                    return Err(format!("preopen={path}: given twice"));
+                }
+            }
             Some((key, value)) if !key.is_empty() => {
                 let value = SettingValue::Text(value.to_owned());
                 if mount.settings.insert(key.to_owned(), value).is_some() {
@@ -78,6 +85,13 @@ pub fn mount_spec(text: &str) -> Result<MountConfig, String> {
         }
     }
     Ok(mount)
+}
+
+/// Reads a directory that a component is granted: `/PATH=SPEC`.
+pub fn preopen(text: &str) -> Result<(String, MountConfig), String> {
+    let usage = "write /PATH=SPEC, for example /data=host:./data:ro";
+    let (path, spec) = text.split_once('=').ok_or_else(|| format!("no `=` in `{text}`; {usage}"))?;
+    Ok((absolute(path)?, mount_spec(spec)?))
 }
 
 /// The options at the end of a mount: what follows a comma and is `ro`, `rw` or looks like a setting. A comma in a file's name is none.
@@ -196,6 +210,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_component_is_granted_is_read() {
+        let overlay = MountConfig::new("component").source("overlay.wasm").setting("read_only", "true");
+        let layers = overlay.layer(MountConfig::new("memfs")).layer(read_only(MountConfig::new("host").source(".")));
+        assert_eq!(spec("/m=component:overlay.wasm,layer=memfs,layer=host:.:ro,read_only=true"), layers);
+        let granted = MountConfig::new("component")
+            .source("a.wasm")
+            .preopen("/data", MountConfig::new("host").source("d"))
+            .preopen("/tmp", MountConfig::new("memfs"));
+        assert_eq!(spec("/m=component:a.wasm,preopen=/data=host:d,preopen=/tmp=memfs"), granted);
+        // Another type has no such thing: it is one of its settings, if it has one of that name.
+        assert_eq!(spec("/m=memfs,layer=memfs"), MountConfig::new("memfs").setting("layer", "memfs"));
+    }
+
+    #[test]
     fn wrong_mounts_say_what_would_do() {
         for (text, part) in [
             ("/m", "no `=`"),
@@ -207,6 +235,10 @@ mod tests {
             ("/m=memfs:1", "no argument"),
             ("/m=memfs,mode=1,mode=2", "mode: given twice"),
             ("/m=overlay:ftp:x", "unknown mount type `ftp`"),
+            ("/m=component:a,preopen=/data", "write /PATH=SPEC"),
+            ("/m=component:a,preopen=data=memfs", "begin it with /"),
+            ("/m=component:a,preopen=/d=memfs,preopen=/d=memfs", "given twice"),
+            ("/m=component:a,layer=ftp:x", "unknown mount type `ftp`"),
             ("/m=component", "component:FILE"),
             ("/m=component:", "component:FILE"),
             ("/m=host", "host:DIR"),

@@ -7,6 +7,7 @@ use super::bindings::types::{
     AttributeChanges, Attributes, DirectoryEntry, Errno, FilesystemInfo, FilesystemStatus, NodeKind, OpenFlags,
     Ownership, RenameFlags,
 };
+use super::drive::Drive;
 use super::load::HostState;
 
 /// One setting of a mount.
@@ -97,7 +98,10 @@ macro_rules! interface {
                 pub(super) fn $method(&self, store: &mut Store<HostState>, $($arg: $ty),*) -> wasmtime::Result<$answer> {
                     // SAFETY: `load`, the only maker of this struct, checked that the function has this very type.
                     let func = unsafe { TypedFunc::<($($ty,)*), $answer>::new_unchecked(self.$method) };
-                    func.call(store, ($($arg,)*))
+                    match Drive::of(store) {
+                        Drive::Plain => func.call(store, ($($arg,)*)),
+                        drive => drive.run(func.call_async(store, ($($arg,)*))),
+                    }
                 }
             )*
         }
@@ -109,6 +113,12 @@ interface! {
     Mount = "eyot:backend/mount@0.1.0";
     settings = "settings": () -> (Vec<SettingDescription>,);
     configure = "configure": (settings: &[Setting]) -> (Result<(), Refusal>,);
+}
+
+interface! {
+    /// `eyot:backend/durable`.
+    Durable = "eyot:backend/durable@0.1.0";
+    sync = "sync": () -> (Result<(), Errno>,);
 }
 
 interface! {

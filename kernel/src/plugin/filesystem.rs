@@ -11,7 +11,7 @@ use wasmtime::Store;
 
 use super::answers::{self, Expected, Lie};
 use super::bindings::{self, types};
-use super::exports::Guest;
+use super::exports::{Durable, Guest};
 use super::load::{HostState, reason};
 use super::transfer;
 use super::watch;
@@ -26,6 +26,8 @@ const LISTING_ENTRIES_MAX: usize = 4096;
 pub struct PluginFilesystem {
     name: String,
     info: FilesystemInfo,
+    /// Whether its imports may wait.
+    waits: bool,
     /// `None` once it was retired.
     live: Mutex<Option<Live>>,
     /// Whether a false answer was reported: once is enough.
@@ -36,14 +38,15 @@ pub struct PluginFilesystem {
 pub(super) struct Live {
     pub(super) store: Store<HostState>,
     pub(super) guest: Guest,
+    pub(super) durable: Option<Durable>,
 }
 
 /// What a call into the component gives: the engine's result around the component's own.
 type Call<T> = wasmtime::Result<(Result<T, types::Errno>,)>;
 
 impl PluginFilesystem {
-    pub(super) fn new(name: String, info: FilesystemInfo, live: Live) -> Self {
-        Self { name, info, live: Mutex::new(Some(live)), reported: AtomicBool::new(false) }
+    pub(super) fn new(name: String, info: FilesystemInfo, waits: bool, live: Live) -> Self {
+        Self { name, info, waits, live: Mutex::new(Some(live)), reported: AtomicBool::new(false) }
     }
 
     /// Whether the component was retired: it trapped, timed out or broke the ABI, and every call answers `EIO`.
@@ -51,17 +54,26 @@ impl PluginFilesystem {
         self.live.lock().is_none()
     }
 
-    /// Calls the component and checks its answer.
+    /// Calls the component's `filesystem` and checks its answer.
     fn call<T, U>(
         &self,
         function: &'static str,
         call: impl FnOnce(&Guest, &mut Store<HostState>) -> Call<T>,
         check: impl FnOnce(T) -> Result<U, Lie>,
     ) -> Result<U, Errno> {
+        self.call_live(function, |live| call(&live.guest, &mut live.store), check)
+    }
+
+    fn call_live<T, U>(
+        &self,
+        function: &'static str,
+        call: impl FnOnce(&mut Live) -> Call<T>,
+        check: impl FnOnce(T) -> Result<U, Lie>,
+    ) -> Result<U, Errno> {
         let mut slot = self.live.lock();
         let Some(live) = slot.as_mut() else { return Err(Errno::Io) };
         watch::begin_call(&mut live.store);
-        let answer = match call(&live.guest, &mut live.store) {
+        let answer = match call(live) {
             Ok((answer,)) => answer,
             Err(error) => {
                 let retired = slot.take();
@@ -71,7 +83,11 @@ impl PluginFilesystem {
                 return Err(Errno::Io);
             }
         };
+        let captures_left = live.store.data_mut().captures.abandon();
         drop(slot);
+        if captures_left {
+            return Err(self.report_lie(function, "its answer while a capture had not ended"));
+        }
         check(answer.map_err(bindings::errno)?).map_err(|lie| self.report_lie(function, lie))
     }
 
@@ -226,6 +242,19 @@ impl Filesystem for PluginFilesystem {
 
     fn fsync(&self, node: Node, handle: Handle, data_only: bool) -> Result<(), Errno> {
         self.call("fsync", |guest, store| guest.fsync(store, node, handle, data_only), Ok)
+    }
+
+    /// A component that does not export `durable` holds nothing back.
+    fn sync(&self) -> Result<(), Errno> {
+        let sync = |live: &mut Live| match &live.durable {
+            Some(durable) => durable.sync(&mut live.store),
+            None => Ok((Ok(()),)),
+        };
+        self.call_live("sync", sync, Ok)
+    }
+
+    fn may_wait(&self) -> bool {
+        self.waits
     }
 
     fn readdir(&self, dir: Node, cookie: u64, entries_max: usize) -> Result<Vec<DirectoryEntry>, Errno> {

@@ -9,6 +9,10 @@ use super::load::reason;
 use super::{PluginConfig, PluginError, PluginFilesystem};
 use crate::wasm::cache::{CodeCache, Unusable};
 
+/// How deep a component's calls may nest, in bytes of native stack. A guest's fiber has 512 KiB beyond what the guest itself may use, for the kernel's
+/// calls and a component's.
+const WASM_STACK_BYTES: usize = 384 << 10;
+
 /// Starts component backends. One serves any number of mounts and VMs; each mount has an instance of its own.
 pub struct PluginHost {
     engine: Engine,
@@ -25,6 +29,7 @@ impl PluginHost {
         let mut config = Config::new();
         config.epoch_interruption(true);
         config.wasm_component_model(true);
+        config.max_wasm_stack(WASM_STACK_BYTES);
         let engine = Engine::new(&config).map_err(|error| failed(format!("{error:#}")))?;
         let cache = code_cache.and_then(|dir| match CodeCache::open(&dir, &engine) {
             Ok(cache) => Some(cache),

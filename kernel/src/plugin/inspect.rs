@@ -7,7 +7,8 @@ use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use super::exports::Mount;
-use super::load::{self, Stubs, is_granted, printable};
+use super::grants::{Needs, Provider, is_preopens, provider};
+use super::load::{self, Stubs, printable};
 use super::{PluginConfig, PluginError, PluginFilesystem, answers};
 
 /// The package that backends are built for.
@@ -58,6 +59,8 @@ pub enum World {
     Filesystem,
     /// `mount-backend`: one that is configured first.
     Mount,
+    /// `layer-backend`: one that is made of others.
+    Layer,
 }
 
 impl World {
@@ -66,6 +69,7 @@ impl World {
         match self {
             World::Filesystem => "filesystem-backend",
             World::Mount => "mount-backend",
+            World::Layer => "layer-backend",
         }
     }
 }
@@ -81,8 +85,10 @@ impl fmt::Display for World {
 pub enum Grant {
     /// Every backend gets it.
     ByDefault,
-    /// It reaches beyond the backend, so it would have to be granted for the mount. No grant of this kind can be given yet.
-    Needed,
+    /// The filesystems below it: the mount must be given layers.
+    Layers,
+    /// It starts with the directories that are granted, and with none unless they are.
+    Preopens,
     /// Nothing here knows it.
     Unknown,
 }
@@ -91,9 +97,18 @@ impl Grant {
     /// A word for it.
     pub const fn name(self) -> &'static str {
         match self {
-            Grant::ByDefault => "granted by default",
-            Grant::Needed => "must be granted",
+            Grant::ByDefault | Grant::Preopens => "granted by default",
+            Grant::Layers => "must be granted",
             Grant::Unknown => "unknown",
+        }
+    }
+
+    /// How it is granted, or what more of it, when that can be.
+    pub const fn how(self) -> Option<&'static str> {
+        match self {
+            Grant::Layers => Some("layer=SPEC after --mount, or [[mounts.\"...\".layers]] in a file"),
+            Grant::Preopens => Some("no directories until they are granted: preopen=/PATH=SPEC, or grants.preopens"),
+            Grant::ByDefault | Grant::Unknown => None,
         }
     }
 }
@@ -129,7 +144,7 @@ pub struct Inspection {
     pub imports: Vec<Import>,
     /// The settings that it describes. `None`: it takes none. It was asked with everything that it is not granted replaced by functions that trap.
     pub settings: Option<Result<Vec<SettingDescription<String>>, PluginError>>,
-    /// What it says of itself when it is started without settings, or why it cannot be. `None`: it needs settings.
+    /// What it says of itself when it is started without settings, or why it cannot be. `None`: it needs settings, or layers that `config` does not have.
     pub info: Option<Result<FilesystemInfo, PluginError>>,
 }
 
@@ -155,9 +170,10 @@ impl Inspection {
         let imports = ty
             .imports(engine)
             .map(|(name, item)| Import { grant: grant(name, &item.ty), interface: interface(name, &item.ty) });
-        let imports = imports.take(NAMES_MAX).collect();
+        let imports: Vec<_> = imports.take(NAMES_MAX).collect();
         let version = exports.iter().find_map(|export| version_of(&export.name)).map(str::to_owned);
-        let worlds = worlds(&exports, version.as_deref());
+        let is_layer = imports.iter().any(|import: &Import| import.grant == Grant::Layers);
+        let worlds = worlds(&exports, is_layer, version.as_deref());
         let mut inspection = Self { version, worlds, exports, imports, settings: None, info: None };
         if !inspection.worlds.is_empty() {
             inspection.ask(component, config);
@@ -174,7 +190,8 @@ impl Inspection {
             Some(Err(_)) => true,
             None => false,
         };
-        if !needs_settings {
+        let needs_layers = self.worlds.contains(&World::Layer) && config.layers.is_empty();
+        if !needs_settings && !needs_layers {
             let config = PluginConfig { settings: Vec::new(), ..config.clone() };
             self.info = Some(PluginFilesystem::start(component, config).map(|fs| eyot_backend::Filesystem::info(&fs)));
         }
@@ -190,28 +207,30 @@ fn version_of(name: &str) -> Option<&str> {
     Some(name.strip_prefix(PACKAGE)?.split_once('@')?.1)
 }
 
-fn worlds(exports: &[Interface], version: Option<&str>) -> Vec<World> {
+fn worlds(exports: &[Interface], is_layer: bool, version: Option<&str>) -> Vec<World> {
     let Some(version) = version else { return Vec::new() };
     let has = |interface: &str| exports.iter().any(|export| export.name == format!("{PACKAGE}{interface}@{version}"));
-    match (has("filesystem"), has("mount")) {
-        (true, true) => vec![World::Mount, World::Filesystem],
-        (true, false) => vec![World::Filesystem],
-        (false, _) => Vec::new(),
+    if !has("filesystem") {
+        return Vec::new();
     }
+    let fits = [(is_layer, World::Layer), (has("mount"), World::Mount), (true, World::Filesystem)];
+    fits.into_iter().filter(|(fits, _)| *fits).map(|(_, world)| world).collect()
 }
 
 fn grant(name: &str, item: &ComponentItem) -> Grant {
-    if is_granted(name, item) {
-        Grant::ByDefault
-    } else if name.starts_with("wasi:") {
-        Grant::Needed
-    } else {
-        Grant::Unknown
+    match provider(name, item) {
+        Some(Provider::Process) if is_preopens(name) => Grant::Preopens,
+        Some(Provider::Host | Provider::Process) => Grant::ByDefault,
+        Some(Provider::Layers) => Grant::Layers,
+        None => Grant::Unknown,
     }
 }
 
 fn settings(component: &Component, config: &PluginConfig) -> Result<Vec<SettingDescription<String>>, PluginError> {
-    let (mut store, instance) = load::instantiate(component, config, Stubs::Traps)?;
+    let (needs, _) = Needs::of(component);
+    // Without layers, calls to them fail like those to what nobody serves.
+    let needs = Needs { layers: needs.layers && !config.layers.is_empty(), ..needs };
+    let (mut store, instance) = load::instantiate(component, config, needs, Stubs::Traps)?;
     let mount = Mount::load(&mut store, &instance)
         .map_err(|reason| PluginError::Exports { name: config.name.clone(), reason })?;
     let (known,) = mount

@@ -3,17 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eyot_backend::{FilesystemInfo, Settings, Timestamp};
-use wasmtime::component::{Component, HasSelf, Instance, Linker, types::ComponentItem};
+use eyot_backend::{Filesystem, FilesystemInfo, Settings, Timestamp};
+use wasmtime::component::{Component, HasSelf, Instance, Linker};
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
 
-use super::answers;
 use super::bindings::{self, clock, types};
+use super::capture::{self, Captures};
+use super::drive::Drive;
 use super::error::PluginError;
-use super::exports::{Guest, Mount, Setting};
+use super::exports::{Durable, Guest, Mount, Setting};
 use super::filesystem::{Live, PluginFilesystem};
+use super::grants::{Needs, Preopen};
+use super::layers::Layers;
 use super::transfer::{self, Reply};
+use super::wasi::Process;
 use super::watch::{CallTime, watch};
+use super::{answers, layers, wasi};
 
 /// How much memory a component may have when nothing else is said: 256 MiB.
 const MEMORY_BYTES_MAX_DEFAULT: usize = 256 << 20;
@@ -41,10 +46,14 @@ pub struct PluginConfig {
     pub settings: Vec<(String, String)>,
     /// The clock that it is granted: the VM's.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// The filesystems below it, the topmost first, for a component that imports `eyot:backend/filesystem`.
+    pub layers: Vec<Arc<dyn Filesystem>>,
+    /// The directories that it starts with, for a component that imports `wasi:filesystem` or `eyot:kernel/fs`. It reaches nothing else of these.
+    pub preopens: Vec<Preopen>,
 }
 
 impl PluginConfig {
-    /// The defaults: 256 MiB, one second for a call, no settings, and the host's time of day.
+    /// The defaults: 256 MiB, one second for a call, no settings, the host's time of day, and nothing granted beyond it.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -52,6 +61,8 @@ impl PluginConfig {
             call_time_max: CALL_TIME_MAX_DEFAULT,
             settings: Vec::new(),
             clock: Arc::new(Timestamp::now),
+            layers: Vec::new(),
+            preopens: Vec::new(),
         }
     }
 }
@@ -62,16 +73,36 @@ pub(super) struct HostState {
     pub(super) call: CallTime,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     pub(super) reply: Reply,
+    pub(super) captures: Captures,
+    pub(super) layers: Layers,
+    /// What it is as a process, when it imports what programs do.
+    pub(super) process: Option<Box<Process>>,
 }
 
 impl HostState {
-    fn new(config: &PluginConfig) -> Self {
-        Self {
+    fn new(config: &PluginConfig, needs: Needs) -> Result<Self, PluginError> {
+        let name = || config.name.clone();
+        let layers = Layers::new(&config.layers);
+        let layers = layers.map_err(|reason| PluginError::Start { name: name(), reason: reason.to_owned() })?;
+        let process = if needs.process {
+            let made = Process::new(&config.name, &config.preopens);
+            Some(Box::new(made.map_err(|no| PluginError::Grant {
+                name: name(),
+                preopen: no.preopen,
+                errno: no.errno,
+            })?))
+        } else {
+            None
+        };
+        Ok(Self {
             limits: limits(config),
             call: CallTime::new(config.call_time_max),
             clock: Arc::clone(&config.clock),
             reply: Reply::default(),
-        }
+            captures: Captures::default(),
+            layers,
+            process,
+        })
     }
 }
 
@@ -93,8 +124,8 @@ impl PluginFilesystem {
 
     /// Starts a component that is compiled already (from a code cache, or to start it many times).
     pub fn start(component: &Component, config: PluginConfig) -> Result<Self, PluginError> {
-        check_imports(component, &config.name)?;
-        let (mut store, instance) = instantiate(component, &config, Stubs::No)?;
+        let needs = Needs::check(component, &config)?;
+        let (mut store, instance) = instantiate(component, &config, needs, Stubs::No)?;
         let exports = |reason: String| PluginError::Exports { name: config.name.clone(), reason };
         let guest = Guest::load(&mut store, &instance).map_err(exports)?;
         if Mount::is_exported(&mut store, &instance) {
@@ -103,11 +134,16 @@ impl PluginFilesystem {
         } else if !config.settings.is_empty() {
             return Err(PluginError::NoSettings { name: config.name });
         }
+        let durable = match Durable::is_exported(&mut store, &instance) {
+            true => Some(Durable::load(&mut store, &instance).map_err(exports)?),
+            false => None,
+        };
         let start = |error: &wasmtime::Error| PluginError::Start { name: config.name.clone(), reason: reason(error) };
         let (info,) = guest.info(&mut store).map_err(|error| start(&error))?;
         let info: FilesystemInfo =
             answers::info(info).map_err(|what| PluginError::Info { name: config.name.clone(), what })?;
-        Ok(Self::new(config.name, info, Live { store, guest }))
+        let waits = needs.process || config.layers.iter().any(|layer| layer.may_wait());
+        Ok(Self::new(config.name, info, waits, Live { store, guest, durable }))
     }
 }
 
@@ -122,20 +158,30 @@ pub(super) enum Stubs {
 pub(super) fn instantiate(
     component: &Component,
     config: &PluginConfig,
+    needs: Needs,
     stubs: Stubs,
 ) -> Result<(Store<HostState>, Instance), PluginError> {
     let link = |error: wasmtime::Error| PluginError::Invalid { name: config.name.clone(), reason: reason(&error) };
-    let pre = linker(component, stubs).and_then(|linker| linker.instantiate_pre(component)).map_err(link)?;
-    let mut store = store(component.engine(), config)?;
+    let pre = linker(component, needs, stubs).and_then(|linker| linker.instantiate_pre(component)).map_err(link)?;
+    let mut store = store(component.engine(), config, needs)?;
     let start = |error: wasmtime::Error| PluginError::Start { name: config.name.clone(), reason: reason(&error) };
-    let instance = pre.instantiate(&mut store).map_err(start)?;
-    Ok((store, instance))
+    let instance = match Drive::of(&store) {
+        Drive::Plain => pre.instantiate(&mut store),
+        drive => drive.run(pre.instantiate_async(&mut store)),
+    };
+    Ok((store, instance.map_err(start)?))
 }
 
 /// What a component is linked to.
-fn linker(component: &Component, stubs: Stubs) -> wasmtime::Result<Linker<HostState>> {
+fn linker(component: &Component, needs: Needs, stubs: Stubs) -> wasmtime::Result<Linker<HostState>> {
     let mut linker = Linker::new(component.engine());
     link_granted_to_all(&mut linker)?;
+    if needs.layers {
+        layers::link_layers(&mut linker)?;
+    }
+    if needs.process {
+        wasi::link(&mut linker)?;
+    }
     if stubs == Stubs::Traps {
         linker.define_unknown_imports_as_traps(component)?;
     }
@@ -146,7 +192,9 @@ fn linker(component: &Component, stubs: Stubs) -> wasmtime::Result<Linker<HostSt
 pub(super) fn link_granted_to_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     types::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     clock::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    transfer::add_to_linker(linker)
+    transfer::add_to_linker(linker)?;
+    capture::add_to_linker(linker)?;
+    layers::link_durable(linker)
 }
 
 /// The memory and the tables that a component may have.
@@ -161,8 +209,8 @@ pub(super) fn limits(config: &PluginConfig) -> StoreLimits {
 }
 
 /// A store for one instance, whose calls are watched.
-pub(super) fn store(engine: &Engine, config: &PluginConfig) -> Result<Store<HostState>, PluginError> {
-    let mut store = Store::new(engine, HostState::new(config));
+pub(super) fn store(engine: &Engine, config: &PluginConfig, needs: Needs) -> Result<Store<HostState>, PluginError> {
+    let mut store = Store::new(engine, HostState::new(config, needs)?);
     store.limiter(|state| &mut state.limits);
     watch(&mut store).map_err(|error| PluginError::Start { name: config.name.clone(), reason: error.to_string() })?;
     Ok(store)
@@ -188,20 +236,6 @@ fn configure(mount: &Mount, store: &mut Store<HostState>, config: &PluginConfig)
         }),
         Err(error) => Err(failed(&error)),
     }
-}
-
-/// Whether every component gets this import: the types, the clock and the transfer of bytes.
-pub(super) fn is_granted(import: &str, item: &ComponentItem) -> bool {
-    let granted = ["eyot:backend/types@0.1.", "eyot:backend/clock@0.1.", "eyot:backend/transfer@0.1."];
-    granted.iter().any(|prefix| import.starts_with(prefix)) && matches!(item, ComponentItem::ComponentInstance(_))
-}
-
-/// Refuses a component that imports more than it is granted, and names what.
-fn check_imports(component: &Component, name: &str) -> Result<(), PluginError> {
-    let ty = component.component_type();
-    let missing = ty.imports(component.engine()).filter(|(import, item)| !is_granted(import, &item.ty));
-    let imports: Vec<String> = missing.map(|(import, _)| import.to_owned()).collect();
-    if imports.is_empty() { Ok(()) } else { Err(PluginError::Imports { name: name.to_owned(), imports }) }
 }
 
 /// An engine's error with its causes, in one line.

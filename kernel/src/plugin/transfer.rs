@@ -1,10 +1,12 @@
-//! Bytes that a component gives during `read`: copied once, from its memory to the reader's buffer.
+//! Bytes that a component gives during `read`: copied once, from its memory to the reader's buffer - or to whoever captures them, in a component that is put
+//! together of several.
 
 use std::ptr::NonNull;
 
 use wasmtime::component::{Linker, WasmList};
 use wasmtime::{AsContextMut, Error, Result, StoreContextMut};
 
+use super::capture;
 use super::load::HostState;
 
 /// The interface's name.
@@ -24,8 +26,7 @@ struct Target {
     length: usize,
 }
 
-// SAFETY: a target is only there while `Reply::during` runs, which holds the buffer exclusively; the store is not moved to another thread during a call, and
-// `give` runs on the thread of the call.
+// SAFETY: a target is only there while `during` runs, which holds the buffer exclusively until the call is over, on whatever thread that is made.
 unsafe impl Send for Target {}
 
 /// Calls a component with `buffer` as the target of what it gives; answers how many bytes it gave beside what the call answers.
@@ -60,6 +61,9 @@ pub(super) fn add_to_linker(linker: &mut Linker<HostState>) -> Result<()> {
 }
 
 fn give(mut store: StoreContextMut<'_, HostState>, bytes: &WasmList<u8>) -> Result<()> {
+    if store.data().captures.is_open() {
+        return capture::keep(store, bytes);
+    }
     let Reply { target, given } = &store.data().reply;
     let (target, given) = (*target, *given);
     let Some(target) = target else { return Err(Error::msg("bytes were given outside of a read")) };

@@ -13,6 +13,9 @@ use super::load::HostState;
 /// How often epochs are advanced: a call may take so much longer than it should.
 const TICK: Duration = Duration::from_millis(25);
 
+/// For how long layers may keep one call of a component before that counts as its own time.
+const WAITING_MAX: Duration = Duration::from_secs(60);
+
 /// The engines that are watched. The thread ends when there are none left.
 static WATCHED: Mutex<Vec<EngineWeak>> = Mutex::new(Vec::new());
 
@@ -20,12 +23,28 @@ static WATCHED: Mutex<Vec<EngineWeak>> = Mutex::new(Vec::new());
 pub(super) struct CallTime {
     /// When the first epoch of this call passed. A call that is over before, which is nearly every one, never looks at the clock.
     started: Option<Instant>,
+    /// How long layers kept it.
+    waited: Duration,
     max: Duration,
 }
 
 impl CallTime {
     pub(super) fn new(max: Duration) -> Self {
-        Self { started: None, max }
+        Self { started: None, waited: Duration::ZERO, max }
+    }
+
+    /// The most time that a call may take.
+    pub(super) fn max(&self) -> Duration {
+        self.max
+    }
+
+    /// A layer below kept the call for so long: that is not the component's time, unless it goes on and on.
+    pub(super) fn waited(&mut self, time: Duration) {
+        let time = time.min(WAITING_MAX.saturating_sub(self.waited));
+        self.waited += time;
+        if let Some(started) = &mut self.started {
+            *started = started.checked_add(time).unwrap_or(*started);
+        }
     }
 }
 
@@ -45,7 +64,9 @@ pub(super) fn watch(store: &mut Store<HostState>) -> std::io::Result<()> {
 
 /// A new call begins.
 pub(super) fn begin_call(store: &mut Store<HostState>) {
-    store.data_mut().call.started = None;
+    let call = &mut store.data_mut().call;
+    call.started = None;
+    call.waited = Duration::ZERO;
     store.set_epoch_deadline(1);
 }
 

@@ -30,6 +30,8 @@ const SECRET_BYTES_MAX: u64 = 64 << 10;
 ///     source = "backend.wasm"
 ///     read_only = true
 ///     settings = { password = { env = "BACKEND_PASSWORD" } }
+///     [mounts."/plugin".grants.preopens]
+///     "/data" = { type = "host", source = "dir", read_only = true }
 /// "#).unwrap();
 /// assert_eq!(config.mounts["/data"].kind, "memfs");
 /// ```
@@ -62,9 +64,28 @@ pub struct MountConfig {
     /// Its settings.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, SettingValue>,
-    /// The mounts that it is made of, the topmost first.
+    /// The mounts that it is made of, the topmost first. Those that are `read_only` are never changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<MountConfig>,
+    /// What it may reach beyond its own files, when it is a component.
+    #[serde(default, skip_serializing_if = "GrantsConfig::is_empty")]
+    pub grants: GrantsConfig,
+}
+
+/// What a component is granted. What is not named here it does not reach.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrantsConfig {
+    /// Directories that it starts with, by its own name for them: an absolute path. It sees them as a program of WASI does.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub preopens: BTreeMap<String, MountConfig>,
+}
+
+impl GrantsConfig {
+    /// Whether nothing is granted.
+    pub fn is_empty(&self) -> bool {
+        self.preopens.is_empty()
+    }
 }
 
 impl MountConfig {
@@ -88,6 +109,12 @@ impl MountConfig {
     /// Adds a layer below those that there are.
     pub fn layer(mut self, layer: MountConfig) -> Self {
         self.layers.push(layer);
+        self
+    }
+
+    /// Grants a directory that a component starts with.
+    pub fn preopen(mut self, path: impl Into<String>, mount: MountConfig) -> Self {
+        self.grants.preopens.insert(path.into(), mount);
         self
     }
 }
@@ -266,6 +293,14 @@ mod tests {
             ("[mounts.\"/m\"]\ntype = \"memfs\"\nsource = \"x\"", "memfs: source: x is of no use"),
             ("[mounts.\"/m\"]\ntype = \"memfs\"\nsettings = { bytes_max = \"lots\" }", "bytes_max: lots is not a size"),
             ("[mounts.\"/m\"]\ntype = \"memfs\"\nsettings = { mode = { env = \"EYOT_NO_SUCH\" } }", "EYOT_NO_SUCH"),
+            (
+                "[mounts.\"/m\"]\ntype = \"memfs\"\ngrants.preopens.\"/d\" = { type = \"memfs\" }",
+                "memfs: grants: this type",
+            ),
+            (
+                "[mounts.\"/m\"]\ntype = \"memfs\"\n[[mounts.\"/m\".layers]]\ntype = \"nfs\"",
+                "layers[0]: unknown mount type",
+            ),
             ("limits = { proceses = 1 }", "limits.proceses: there is no such limit; there are processes"),
             ("limits = { processes = \"many\" }", "limits.processes: many is no amount"),
         ] {
@@ -273,6 +308,8 @@ mod tests {
             assert!(message.contains(part), "{message}");
         }
         assert!(toml::from_str::<VmConfig>("mount = 1").unwrap_err().to_string().contains("mounts"));
+        let unknown = "[mounts.\"/m\"]\ntype = \"memfs\"\ngrants = { sockets = true }";
+        assert!(toml::from_str::<VmConfig>(unknown).unwrap_err().to_string().contains("preopens"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod command;
 mod config;
 mod files;
 mod mount_types;
+mod read_only;
 mod stdio;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 pub use crate::vfs::MountOptions;
 pub use builder::{BuildError, VmBuilder};
 pub use command::{Command, Output, Process};
-pub use config::{Amount, ConfigError, MountConfig, SecretSource, SettingValue, VmConfig};
+pub use config::{Amount, ConfigError, GrantsConfig, MountConfig, SecretSource, SettingValue, VmConfig};
 pub use mount_types::{MountError, MountMaker, MountRequest, MountTypes};
 pub use stdio::{PipeInput, PipeOutput, Stdio};
 

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::config::MountConfig;
-use crate::backend::{Filesystem, MountType, Refusal, Settings, Timestamp};
+use super::read_only;
+use crate::Errno;
+use crate::backend::{Filesystem, LayerType, MountType, Refusal, Settings, Timestamp};
+use crate::plugin::Preopen;
 
-/// How deep layers may lie in each other.
+/// How deep layers and granted directories may lie in each other.
 const LAYERS_DEPTH_MAX: usize = 16;
 
 /// What a maker of filesystems is told.
@@ -15,8 +18,10 @@ pub struct MountRequest<'a> {
     pub source: Option<&'a str>,
     /// The settings as they were written, secrets resolved. The maker checks them ([`Settings::check`]).
     pub settings: Vec<(String, String)>,
-    /// The filesystems that this one is made of, the topmost first.
+    /// The filesystems that this one is made of, the topmost first. Those that are to be read only are.
     pub layers: Vec<Arc<dyn Filesystem>>,
+    /// The directories that it is granted, for a type that was added by [`MountTypes::with_grants`].
+    pub preopens: Vec<Preopen>,
     /// Whether it will be mounted read-only.
     pub read_only: bool,
 }
@@ -29,10 +34,15 @@ impl MountRequest<'_> {
 
     /// Refuses a source and layers, where there is no use for them.
     pub fn stands_alone(&self) -> Result<(), Refusal> {
-        match (self.source, self.layers.is_empty()) {
-            (Some(source), _) => Err(Refusal::wrong(format!("source: {source} is of no use to this type of mount"))),
-            (None, false) => Err(Refusal::wrong("layers: this type of mount has none")),
-            (None, true) => Ok(()),
+        self.has_no_source()?;
+        if self.layers.is_empty() { Ok(()) } else { Err(Refusal::wrong("layers: this type of mount has none")) }
+    }
+
+    /// Refuses a source, where there is no use for one.
+    pub fn has_no_source(&self) -> Result<(), Refusal> {
+        match self.source {
+            Some(source) => Err(Refusal::wrong(format!("source: {source} is of no use to this type of mount"))),
+            None => Ok(()),
         }
     }
 }
@@ -74,7 +84,14 @@ pub enum MountError {
 /// ```
 #[derive(Clone, Default)]
 pub struct MountTypes {
-    makers: BTreeMap<String, Arc<MountMaker>>,
+    makers: BTreeMap<String, Maker>,
+}
+
+#[derive(Clone)]
+struct Maker {
+    make: Arc<MountMaker>,
+    /// Whether there is a use for grants.
+    takes_grants: bool,
 }
 
 impl MountTypes {
@@ -83,13 +100,26 @@ impl MountTypes {
         Self::default()
     }
 
-    /// Adds a type.
+    /// Adds a type, which has no use for grants.
     pub fn with(
-        mut self,
+        self,
         kind: &str,
         maker: impl Fn(MountRequest<'_>) -> Result<Arc<dyn Filesystem>, Refusal> + Send + Sync + 'static,
     ) -> Self {
-        self.makers.insert(kind.to_owned(), Arc::new(maker));
+        self.with_maker(kind, Maker { make: Arc::new(maker), takes_grants: false })
+    }
+
+    /// Adds a type that can be granted what is beyond its own files, as components are.
+    pub fn with_grants(
+        self,
+        kind: &str,
+        maker: impl Fn(MountRequest<'_>) -> Result<Arc<dyn Filesystem>, Refusal> + Send + Sync + 'static,
+    ) -> Self {
+        self.with_maker(kind, Maker { make: Arc::new(maker), takes_grants: true })
+    }
+
+    fn with_maker(mut self, kind: &str, maker: Maker) -> Self {
+        self.makers.insert(kind.to_owned(), maker);
         self
     }
 
@@ -99,6 +129,16 @@ impl MountTypes {
             request.stands_alone()?;
             let settings = Settings::check(M::SETTINGS, request.settings)?;
             Ok(Arc::new(M::mount(&settings, Timestamp::now)?))
+        })
+    }
+
+    /// Adds a type that is made of others.
+    pub fn with_layer_type<L: LayerType>(self, kind: &str) -> Self {
+        self.with(kind, |request| {
+            request.has_no_source()?;
+            L::LAYERS.check(request.layers.len())?;
+            let settings = Settings::check(L::SETTINGS, request.settings)?;
+            Ok(Arc::new(L::mount(&settings, request.layers, Timestamp::now)?))
         })
     }
 
@@ -121,13 +161,45 @@ impl MountTypes {
         if depth > LAYERS_DEPTH_MAX {
             return Err(refused(Refusal::wrong(format!("layers: more than {LAYERS_DEPTH_MAX} deep"))));
         }
-        let layers = config.layers.iter().map(|layer| self.make_at(layer, depth + 1)).collect::<Result<_, _>>()?;
+        if !maker.takes_grants && !config.grants.is_empty() {
+            return Err(refused(Refusal::wrong("grants: this type of mount has no use for any")));
+        }
+        let part = |key: String, part: &MountConfig| {
+            let made = self.make_at(part, depth + 1);
+            made.map_err(|error| refused(within(&key, error)))
+        };
+        let layer = |(index, layer): (usize, &MountConfig)| {
+            let fs = part(format!("layers[{index}]"), layer)?;
+            Ok(if layer.read_only { read_only::of(fs) } else { fs })
+        };
+        let layers = config.layers.iter().enumerate().map(layer).collect::<Result<_, _>>()?;
+        let preopen = |(path, mount): (&String, &MountConfig)| {
+            let key = format!("grants.preopens.\"{path}\"");
+            if !Preopen::is_path(path) {
+                return Err(refused(Refusal::wrong(format!(
+                    "{key}: not an absolute path, written plainly, such as /data"
+                ))));
+            }
+            let filesystem = part(key, mount)?;
+            Ok(Preopen { path: path.clone(), filesystem, read_only: mount.read_only })
+        };
+        let preopens = config.grants.preopens.iter().map(preopen).collect::<Result<_, _>>()?;
         let resolved = config.settings.iter().map(|(key, value)| {
             let value = value.resolve().map_err(|why| Refusal::wrong(format!("{key}: {why}")))?;
             Ok((key.clone(), value))
         });
         let settings = resolved.collect::<Result<_, Refusal>>().map_err(refused)?;
         let source = config.source.as_deref();
-        maker(MountRequest { source, settings, layers, read_only: config.read_only }).map_err(refused)
+        let request = MountRequest { source, settings, layers, preopens, read_only: config.read_only };
+        (maker.make)(request).map_err(refused)
     }
+}
+
+/// Why a part of a mount could not be made, with the key of the part.
+fn within(key: &str, error: MountError) -> Refusal {
+    let errno = match &error {
+        MountError::UnknownType { .. } => Errno::Inval,
+        MountError::Refused { refusal, .. } => refusal.errno,
+    };
+    Refusal { errno, message: format!("{key}: {error}") }
 }

@@ -18,7 +18,7 @@ pub(super) struct ComponentPre(CommandPre<Guest>);
 /// What components may import.
 pub(super) fn linker(engine: &Engine) -> Result<Linker<Guest>, wasmtime::Error> {
     let mut linker = Linker::new(engine);
-    p2::add_to_linker(&mut linker)?;
+    p2::add_to_linker(&mut linker, |guest| guest)?;
     Ok(linker)
 }
 

@@ -17,8 +17,8 @@ mod core_abi;
 mod engine;
 mod image;
 mod p1;
-mod p2;
-mod process;
+pub(crate) mod p2;
+pub(crate) mod process;
 mod ticker;
 mod trap;
 

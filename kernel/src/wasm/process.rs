@@ -19,8 +19,8 @@ use crate::syscall::types::OpenFlags;
 const PREOPEN_FD_MIN: u32 = 3;
 
 /// What a store knows of its guest.
-pub(super) struct Guest {
-    pub(super) task: Arc<Task>,
+pub(crate) struct Guest {
+    pub(crate) task: Arc<Task>,
     /// The memory that host functions read and write; known once the instance is made.
     pub(super) memory: Option<Memory>,
     /// The program that `exec` loaded, until the old one is unwound.
@@ -152,7 +152,7 @@ fn preopen(task: &Task) {
 }
 
 impl Guest {
-    pub(super) fn new(task: Arc<Task>) -> Self {
+    pub(crate) fn new(task: Arc<Task>) -> Self {
         let per_process_bytes_max = task.accountant().max(Limit::MemoryBytesPerProcess);
         let usage = MemoryUsage { task: task.clone(), charge: None, last_bytes: 0, per_process_bytes_max };
         Self { task, memory: None, next: None, resources: super::p2::resource_table(), usage }

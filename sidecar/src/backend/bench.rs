@@ -15,7 +15,7 @@ const MEMFS_BYTES_MAX: u64 = 1 << 30;
 /// Measures both and prints a table.
 pub fn run(home: &Home, options: &BenchOptions) -> Result<u8, Failure> {
     let subject = Subject::read(home, &options.file)?;
-    let fs = subject.maker(&options.settings)?();
+    let fs = subject.maker(home, &options.given)?();
     let only = options.filter.as_deref();
     let base = measure(&Memfs::builder().bytes_max(MEMFS_BYTES_MAX).build(), only)
         .map_err(|what| Failure::setup(format!("memfs cannot be measured: {what}")))?;

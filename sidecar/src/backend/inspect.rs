@@ -44,15 +44,11 @@ fn obstacle(inspection: &Inspection) -> Option<String> {
     if inspection.worlds.is_empty() {
         return Some("is no filesystem: it does not export eyot:backend/filesystem; add that export".into());
     }
-    let missing: Vec<_> = inspection
-        .imports
-        .iter()
-        .filter(|import| import.grant != Grant::ByDefault)
-        .map(|i| &*i.interface.name)
-        .collect();
+    let unknown = inspection.imports.iter().filter(|import| import.grant == Grant::Unknown);
+    let missing: Vec<_> = unknown.map(|import| &*import.interface.name).collect();
     if !missing.is_empty() {
         return Some(format!(
-            "cannot be mounted: it imports {}, and no mount can grant that yet; build it without",
+            "cannot be mounted: it imports {}, and nothing here serves that; build it without",
             missing.join(", ")
         ));
     }
@@ -77,13 +73,14 @@ fn as_text(subject: &Subject, inspection: &Inspection) -> String {
             lifetime(info.absence_lifetime_ns)
         );
     }
-    let functions = |interface: &Interface| interface.functions.join(", ");
     let exports: Vec<_> = inspection.exports.iter().map(|one| vec![one.name.clone(), counted(one)]).collect();
     text += &format!("\nexports\n{}", or_none(columns("  ", &exports)));
+    let grant =
+        |grant: Grant| grant.how().map_or_else(|| grant.name().into(), |how| format!("{}: {how}", grant.name()));
     let imports = inspection
         .imports
         .iter()
-        .map(|import| vec![import.interface.name.clone(), import.grant.name().into(), functions(&import.interface)]);
+        .map(|import| vec![import.interface.name.clone(), grant(import.grant), counted(&import.interface)]);
     text += &format!("\nimports\n{}", or_none(columns("  ", &imports.collect::<Vec<_>>())));
     text + &settings_text(inspection)
 }
@@ -152,7 +149,7 @@ fn capabilities(info: &FilesystemInfo) -> Vec<String> {
 fn as_json(subject: &Subject, inspection: &Inspection, obstacle: Option<&str>) -> Value {
     let worlds: Vec<_> = inspection.worlds.iter().map(|world| world.name()).collect();
     let interface = |one: &Interface| json!({ "name": one.name, "functions": one.functions });
-    let import = |one: &eyot_kernel::plugin::Import| json!({ "name": one.interface.name, "functions": one.interface.functions, "grant": one.grant.name() });
+    let import = |one: &eyot_kernel::plugin::Import| json!({ "name": one.interface.name, "functions": one.interface.functions, "grant": one.grant.name(), "how": one.grant.how() });
     let setting = |one: &SettingDescription<String>| {
         json!({
             "key": one.key,

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use eyot_kernel::vm::MountConfig;
 
 use super::check_name;
+use crate::values;
 
 #[derive(Debug, Subcommand)]
 pub enum BackendCommand {
@@ -52,7 +54,8 @@ case holds, 1 when one does not, or when the component cannot be started.
 Examples:
   eyot backend test notes.wasm
   eyot backend test notes.wasm --filter rename --seed 7
-  eyot backend test store.wasm --setting bytes_max=64M --json > card.json";
+  eyot backend test store.wasm --setting bytes_max=64M --json > card.json
+  eyot backend test overlay.wasm --layer memfs --layer memfs";
 
 const BENCH_HELP: &str = "\
 The component and the memfs that is compiled into eyot are measured in the same run, call by call. The component
@@ -63,8 +66,8 @@ Examples:
   eyot backend bench notes.wasm --filter read --json";
 
 const INSPECT_HELP: &str = "\
-Nothing is granted to the component while it is asked for its settings: what it imports beyond the time is
-replaced by functions that fail. Exit code: 0 for a backend that can be mounted, 1 for anything else.
+Nothing is granted to the component while it is asked for its settings: layers below it are replaced by functions
+that fail, and there are no directories. Exit code: 0 for a backend that can be mounted, 1 for anything else.
 
 Examples:
   eyot backend inspect memfs.wasm
@@ -93,14 +96,27 @@ pub struct InspectOptions {
     pub json: bool,
 }
 
+/// What an instance is given.
+#[derive(Debug, Default, Args)]
+pub struct Given {
+    /// A setting of the backend; `eyot backend inspect` lists them
+    #[arg(long = "setting", value_name = "KEY=VALUE", value_parser = setting)]
+    pub settings: Vec<(String, String)>,
+    /// A filesystem below it, the topmost first; each instance gets new ones
+    #[arg(long = "layer", value_name = "SPEC", value_parser = values::mount_spec)]
+    pub layers: Vec<MountConfig>,
+    /// A directory that it starts with
+    #[arg(long = "preopen", value_name = "/PATH=SPEC", value_parser = values::preopen)]
+    pub preopens: Vec<(String, MountConfig)>,
+}
+
 #[derive(Debug, Args)]
 pub struct TestOptions {
     /// The component
     #[arg(value_name = "FILE.wasm")]
     pub file: PathBuf,
-    /// A setting of the backend; `eyot backend inspect` lists them
-    #[arg(long = "setting", value_name = "KEY=VALUE", value_parser = setting)]
-    pub settings: Vec<(String, String)>,
+    #[command(flatten)]
+    pub given: Given,
     /// Only the cases whose group or name contains this
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
@@ -120,9 +136,8 @@ pub struct BenchOptions {
     /// The component
     #[arg(value_name = "FILE.wasm")]
     pub file: PathBuf,
-    /// A setting of the backend; `eyot backend inspect` lists them
-    #[arg(long = "setting", value_name = "KEY=VALUE", value_parser = setting)]
-    pub settings: Vec<(String, String)>,
+    #[command(flatten)]
+    pub given: Given,
     /// Only the calls whose name contains this
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,

@@ -4,10 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use eyot_kernel::backend::Filesystem;
-use eyot_kernel::plugin::{FileKind, Inspection, PUBLISHED, PluginConfig, PluginError, PluginFilesystem, PluginHost};
+use eyot_kernel::plugin::{
+    FileKind, Inspection, PUBLISHED, PluginConfig, PluginError, PluginFilesystem, PluginHost, Preopen,
+};
+use eyot_kernel::vm::{MountConfig, MountError};
 
+use super::options::Given;
 use crate::failure::Failure;
 use crate::home::Home;
+use crate::mounts;
 use crate::retired::Retired;
 
 /// The memory of an instance that is tested or measured: as much as the largest case needs.
@@ -35,25 +40,41 @@ impl Subject {
         Ok(Self { name, bytes: content.len(), host, content })
     }
 
-    fn config(&self, settings: &[(String, String)]) -> PluginConfig {
+    fn config(&self) -> PluginConfig {
         let mut config = PluginConfig::new(self.name.as_str());
         config.memory_bytes_max = MEMORY_BYTES_MAX;
-        config.settings = settings.to_vec();
         config
     }
 
     /// What it is.
     pub fn inspect(&self) -> Result<Inspection, Failure> {
         let component = self.host.compile(&self.content, &self.name).map_err(|error| failure(&error))?;
-        Ok(Inspection::of(&component, &self.config(&[])))
+        Ok(Inspection::of(&component, &self.config()))
     }
 
     /// A maker of fresh instances, after one was started to see that it can be. Where a later one cannot, everything on it is `EIO`.
-    pub fn maker(&self, settings: &[(String, String)]) -> Result<impl Fn() -> Arc<dyn Filesystem>, Failure> {
+    pub fn maker(&self, home: &Home, given: &Given) -> Result<impl Fn() -> Arc<dyn Filesystem>, Failure> {
         let component = self.host.compile(&self.content, &self.name).map_err(|error| failure(&error))?;
-        let config = self.config(settings);
-        PluginFilesystem::start(&component, config.clone()).map_err(|error| failure(&error))?;
-        Ok(move || match PluginFilesystem::start(&component, config.clone()) {
+        let types = mounts::types(home, mounts::GUEST);
+        let (settings, layers, preopens) = (given.settings.clone(), given.layers.clone(), given.preopens.clone());
+        let base = self.config();
+        // What it is granted is made anew for each, so that none sees what another left.
+        let config = move || -> Result<PluginConfig, MountError> {
+            let layers = layers.iter().map(|layer| types.make(layer)).collect::<Result<_, _>>()?;
+            let preopen = |(path, mount): &(String, MountConfig)| {
+                let filesystem = types.make(mount)?;
+                Ok(Preopen { path: path.clone(), filesystem, read_only: mount.read_only })
+            };
+            let preopens = preopens.iter().map(preopen).collect::<Result<_, _>>()?;
+            Ok(PluginConfig { settings: settings.clone(), layers, preopens, ..base.clone() })
+        };
+        let first = config().map_err(|error| Failure::usage(error.to_string()))?;
+        PluginFilesystem::start(&component, first).map_err(|error| failure(&error))?;
+        let start = move || {
+            let config = config().map_err(|error| error.to_string())?;
+            PluginFilesystem::start(&component, config).map_err(|error| error.to_string())
+        };
+        Ok(move || match start() {
             Ok(fs) => Arc::new(fs) as Arc<dyn Filesystem>,
             Err(error) => {
                 eprintln!("eyot: {error}");
@@ -84,7 +105,10 @@ fn recognise(name: &str, content: &[u8]) -> Result<(), Failure> {
 pub fn failure(error: &PluginError) -> Failure {
     let advice = match error {
         PluginError::Invalid { .. } => "; build it again, and check it with `wasm-tools validate`",
-        PluginError::Imports { .. } => "; build it without them: a backend gets eyot:backend/clock and transfer",
+        PluginError::Imports { layers: true, .. } => "; with `eyot backend test`, --layer SPEC gives it one",
+        PluginError::Imports { .. } => "; build it without them: `eyot backend inspect` says what there is",
+        PluginError::NoUse { .. } => "; leave that out",
+        PluginError::Grant { .. } => "; grant another directory",
         PluginError::Exports { .. } => {
             return Failure::setup(format!("{error}; build it for a world of eyot:backend {}", PUBLISHED.join(" or ")));
         }

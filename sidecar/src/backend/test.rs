@@ -11,7 +11,7 @@ use crate::home::Home;
 /// Runs the kit and prints the scorecard; answers 1 when a case does not hold.
 pub fn run(home: &Home, options: &TestOptions) -> Result<u8, Failure> {
     let subject = Subject::read(home, &options.file)?;
-    let make = subject.maker(&options.settings)?;
+    let make = subject.maker(home, &options.given)?;
     let base = if options.long { Options::long() } else { Options::default() };
     let kit = Options { only: options.filter.clone(), seed: options.seed, ..base };
     let card = check_all(make, &kit);

@@ -22,9 +22,6 @@ use crate::wasm::process::Guest;
 const FILE_MODE: u32 = 0o666;
 const DIRECTORY_MODE: u32 = 0o777;
 
-/// The name of the one directory that a program starts with.
-const PREOPEN_NAME: &str = "/";
-
 type Fd = Resource<types::Descriptor>;
 type FsResult<T> = Result<T, Failure>;
 
@@ -106,6 +103,13 @@ impl Guest {
     fn access(&self, fd: &Fd, wanted: StatusFlags) -> FsResult<()> {
         let file = self.task.file(fd.rep())?;
         if file.flags().contains(wanted) { Ok(()) } else { Err(Errno::Badf.into()) }
+    }
+
+    /// The path of a directory that the process started with.
+    fn path_of(&self, fd: u32) -> String {
+        let file = self.task.file(fd).ok();
+        let dentry = file.as_ref().and_then(|file| file.dentry());
+        dentry.and_then(|dentry| self.task.kernel().vfs.path_of(dentry).ok()).unwrap_or_else(|| "/".to_owned())
     }
 
     /// Whether changes to what a descriptor leads to are worth making durable: WASI lets the others succeed.
@@ -318,8 +322,9 @@ impl preopens::Host for Guest {
         drop(fds);
         let mut directories = Vec::with_capacity(preopens.len());
         for fd in preopens {
+            let name = self.path_of(fd);
             match done(descriptor::dup(&self.task, fd, RESOURCE_FD_MIN)) {
-                Ok(own) => directories.push((Resource::new_own(own), PREOPEN_NAME.to_owned())),
+                Ok(own) => directories.push((Resource::new_own(own), name)),
                 Err(Failure::Errno(errno)) => return Err(wasmtime::Error::msg(format!("get-directories: {errno}"))),
                 Err(Failure::Trap(error)) => return Err(error),
             }

@@ -80,10 +80,13 @@ const RESOURCES_MAX: usize = 65_536;
 /// The lowest descriptor that a resource is given: the standard streams keep theirs.
 const RESOURCE_FD_MIN: u32 = 3;
 
-/// Links all interfaces.
-pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    bindings::wasi::Command::add_to_linker::<_, HasSelf<_>>(linker, &Default::default(), |guest| guest)?;
-    bindings::kernel::Guest::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)
+/// Links all interfaces, for stores whose data holds a guest.
+pub(crate) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    guest: fn(&mut T) -> &mut Guest,
+) -> wasmtime::Result<()> {
+    bindings::wasi::Command::add_to_linker::<_, HasSelf<Guest>>(linker, &Default::default(), guest)?;
+    bindings::kernel::Guest::add_to_linker::<_, HasSelf<Guest>>(linker, guest)
 }
 
 /// An empty table for one process's resources.
@@ -94,7 +97,7 @@ pub(super) fn resource_table() -> ResourceTable {
 }
 
 /// Whether an interface of this name is provided, in this version or another that fits.
-pub(super) fn provides(name: &str) -> bool {
+pub(crate) fn provides(name: &str) -> bool {
     INTERFACES.iter().any(|known| compatible(known) == compatible(name))
 }
 

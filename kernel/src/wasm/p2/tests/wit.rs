@@ -50,7 +50,7 @@ fn the_world_guest_imports_what_components_are_given() {
 fn what_is_said_to_be_provided_is_linked() {
     let engine = wasmtime::Engine::default();
     let mut linker = wasmtime::component::Linker::<Guest>::new(&engine);
-    super::super::add_to_linker(&mut linker).unwrap();
+    super::super::add_to_linker(&mut linker, |guest| guest).unwrap();
     let resolve = component::resolve(component::VERSION);
     for name in INTERFACES {
         let interface = resolve.interfaces.iter().find(|(id, _)| resolve.id_of(*id).as_deref() == Some(name));
