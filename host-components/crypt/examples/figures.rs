@@ -21,7 +21,11 @@ fn main() {
         let ((plain_write, plain_read), (write, read)) = (contents(&*plain, size), contents(&*crypt, size));
         for (what, before, after) in [("write", plain_write, write), ("read", plain_read, read)] {
             let name = format!("{what} {} KiB", size >> 10);
-            println!("{name:<22} {before:>12.1?} {after:>12.1?} {:>12.0} {:>12.0}", rate(size, before), rate(size, after));
+            println!(
+                "{name:<22} {before:>12.1?} {after:>12.1?} {:>12.0} {:>12.0}",
+                rate(size, before),
+                rate(size, after)
+            );
         }
     }
     println!("{:<22} {:>12.1?} {:>12.1?}", "lookup and forget", names(&*plain), names(&*crypt));

@@ -108,7 +108,7 @@ pub struct Crypt {
     pub(crate) sealer: sealed::Sealer,
     pub(crate) files: file::Files,
     pub(crate) scratch: file::Scratch,
-    pub(crate) random: RandomSource,
+    pub(crate) random: Arc<random::Random>,
     pub(crate) watching: watch::Watching,
 }
 
@@ -118,12 +118,13 @@ impl Crypt {
         let info = layer.info();
         let volume = volume::open(&*layer, &info, secret, options)?;
         let names = names::Names::new(&volume, &info);
+        let random = Arc::new(random::Random::new(options.random));
         Ok(Self {
-            sealer: sealed::Sealer::new(&volume.master, options.random),
+            sealer: sealed::Sealer::new(&volume.master, Arc::clone(&random)),
             files: file::Files::new(&volume.master),
             names: Arc::new(names),
             scratch: file::Scratch::default(),
-            random: options.random,
+            random,
             watching: watch::Watching::default(),
             info,
             own: volume.node,

@@ -81,9 +81,7 @@ impl Crypt {
             cut(&*self.layer, at, proper)?;
         }
         if size == 0 {
-            let mut id = [0; 16];
-            (self.random)(&mut id)?;
-            let header = Cipher::new_header(id);
+            let header = Cipher::new_header(self.random.bytes()?);
             let made = Cipher::of_header(self.files.contents_key(), &header)?;
             *cipher = None;
             write_all(&*self.layer, at, 0, &header).map_err(|(_, errno)| {
@@ -117,8 +115,7 @@ impl Crypt {
         if cipher.open(index, old)? == Opened::Hole {
             return Ok(());
         }
-        let mut salt = [0; SALT];
-        (self.random)(&mut salt)?;
+        let salt = self.random.bytes::<SALT>()?;
         let new = block.get_mut(..to + OVERHEAD).ok_or(Errno::Io)?;
         if let Some(more) = plain_mut(new)?.get_mut(from..) {
             more.fill(0);

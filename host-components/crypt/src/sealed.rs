@@ -1,10 +1,12 @@
 //! Small things that are sealed as a whole: values of extended attributes, targets of symlinks.
 
+use std::sync::Arc;
+
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce};
 use eyot_backend::Errno;
 
-use crate::RandomSource;
 use crate::keys::{Key, SEALED, subkey};
+use crate::random::Random;
 
 /// What a sealed thing takes more.
 pub(crate) const SEAL: usize = NONCE + 16;
@@ -14,18 +16,17 @@ pub(crate) const NONCE: usize = 24;
 /// Seals and opens.
 pub(crate) struct Sealer {
     cipher: XChaCha20Poly1305,
-    random: RandomSource,
+    random: Arc<Random>,
 }
 
 impl Sealer {
-    pub(crate) fn new(master: &Key, random: RandomSource) -> Self {
+    pub(crate) fn new(master: &Key, random: Arc<Random>) -> Self {
         Self { cipher: XChaCha20Poly1305::new((&*subkey(master, SEALED)).into()), random }
     }
 
     /// Nonce, ciphertext, tag. `what` is what it is, so that one thing cannot be taken for another.
     pub(crate) fn seal(&self, what: &[u8], plain: &[u8]) -> Result<Vec<u8>, Errno> {
-        let mut nonce = XNonce::default();
-        (self.random)(&mut nonce)?;
+        let nonce = XNonce::from(self.random.bytes::<NONCE>()?);
         let mut bytes = Vec::with_capacity(plain.len() + SEAL);
         bytes.extend_from_slice(&nonce);
         bytes.extend_from_slice(plain);

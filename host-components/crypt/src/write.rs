@@ -112,8 +112,7 @@ impl Crypt {
     fn write_run(&self, at: At, cipher: &Cipher, run: &Run<'_>, size: u64, done: &mut usize) -> Result<(), Errno> {
         let mut sealed = self.scratch.take(run.sealed_length())?;
         let mut olds = Undo::new(sealed_size(size)?);
-        let mut salt = [0; SALT];
-        (self.random)(&mut salt)?;
+        let salt = self.random.bytes::<SALT>()?;
         for (index, block) in (run.first..=run.last).zip(sealed.chunks_mut(SEALED_BLOCK)) {
             let (from, to, length, part) = run.part(index)?;
             let before = block_length(index, size);
