@@ -69,7 +69,8 @@ pub fn mount_spec(text: &str) -> Result<MountConfig, String> {
             _ if option == "ro" => mount.read_only = true,
             _ if option == "rw" => mount.read_only = false,
             Some(("layer", spec)) if kind == "component" => mount.layers.push(mount_spec(spec)?),
-            Some(("preopen", spec)) if kind == "component" => {
+            // Without a SPEC it is a setting that is called so.
+            Some(("preopen", spec)) if kind == "component" && spec.contains('=') => {
                 let (path, preopen) = preopen(spec)?;
                 if mount.grants.preopens.insert(path.clone(), preopen).is_some() {
                     return Err(format!("preopen={path}: given twice"));
@@ -219,6 +220,7 @@ mod tests {
             .preopen("/data", MountConfig::new("host").source("d"))
             .preopen("/tmp", MountConfig::new("memfs"));
         assert_eq!(spec("/m=component:a.wasm,preopen=/data=host:d,preopen=/tmp=memfs"), granted);
+        assert_eq!(spec("/m=component:a.wasm,preopen=/data").settings.len(), 1);
         // Another type has no such thing: it is one of its settings, if it has one of that name.
         assert_eq!(spec("/m=memfs,layer=memfs"), MountConfig::new("memfs").setting("layer", "memfs"));
     }
@@ -235,7 +237,6 @@ mod tests {
             ("/m=memfs:1", "no argument"),
             ("/m=memfs,mode=1,mode=2", "mode: given twice"),
             ("/m=overlay:ftp:x", "unknown mount type `ftp`"),
-            ("/m=component:a,preopen=/data", "write /PATH=SPEC"),
             ("/m=component:a,preopen=data=memfs", "begin it with /"),
             ("/m=component:a,preopen=/d=memfs,preopen=/d=memfs", "given twice"),
             ("/m=component:a,layer=ftp:x", "unknown mount type `ftp`"),

@@ -11,6 +11,7 @@ use wasmtime::{Error, Result, Store};
 
 use super::load::HostState;
 use super::nesting;
+use super::watch::WAITING_MAX;
 use crate::runtime;
 
 /// How long after its time a call that waits is given up by the clock. One that computes ends by its engine's epochs before.
@@ -32,7 +33,9 @@ impl Drive {
     pub(super) fn of(store: &Store<HostState>) -> Self {
         let state = store.data();
         if state.process.is_some() {
-            Drive::Runtime(state.call.max())
+            // What layers wait for is not the component's time; nobody can tell it from the component's own waiting here.
+            let more = if state.layers.wait() { WAITING_MAX } else { Duration::ZERO };
+            Drive::Runtime(state.call.max().saturating_add(more))
         } else if nesting::is_below() {
             Drive::OwnStack
         } else {

@@ -142,7 +142,7 @@ impl PluginFilesystem {
         let (info,) = guest.info(&mut store).map_err(|error| start(&error))?;
         let info: FilesystemInfo =
             answers::info(info).map_err(|what| PluginError::Info { name: config.name.clone(), what })?;
-        let waits = needs.process || config.layers.iter().any(|layer| layer.may_wait());
+        let waits = needs.process || store.data().layers.wait();
         Ok(Self::new(config.name, info, waits, Live { store, guest, durable }))
     }
 }

@@ -13,6 +13,7 @@ const OWNER: Ownership = Ownership { mode: 0o644, uid: 0, gid: 0 };
 pub(super) fn engine(pooling: bool) -> Engine {
     let mut config = Config::new();
     config.epoch_interruption(true);
+    config.concurrency_support(false);
     if pooling {
         let mut pool = PoolingAllocationConfig::default();
         pool.total_component_instances(8).total_core_instances(16).total_memories(16).total_tables(16);

@@ -14,7 +14,7 @@ use super::load::HostState;
 const TICK: Duration = Duration::from_millis(25);
 
 /// For how long layers may keep one call of a component before that counts as its own time.
-const WAITING_MAX: Duration = Duration::from_secs(60);
+pub(super) const WAITING_MAX: Duration = Duration::from_secs(60);
 
 /// The engines that are watched. The thread ends when there are none left.
 static WATCHED: Mutex<Vec<EngineWeak>> = Mutex::new(Vec::new());

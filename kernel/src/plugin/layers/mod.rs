@@ -83,6 +83,11 @@ impl Layers {
         self.layers.iter().map(|layer| &layer.info)
     }
 
+    /// Whether any of them may wait for a disk or a network.
+    pub(super) fn wait(&self) -> bool {
+        self.layers.iter().any(|layer| layer.waits)
+    }
+
     /// For how long layers that wait have kept the call since this was asked last.
     fn take_waited(&self) -> Option<Duration> {
         let waited = self.waited_ns.load(Relaxed);
