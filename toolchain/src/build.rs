@@ -1,11 +1,8 @@
 //! Cargo, called the way setup found it must be: with the caller's own V8 if there is one, without JavaScript where V8 is
 //! missing, always in the one profile everything uses.
 
-use std::path::PathBuf;
-
-use crate::cache::{Cache, key_of_sources};
 use crate::command::Run;
-use crate::failure::{Failure, OrFail, Result};
+use crate::failure::Result;
 use crate::places::{Places, cargo};
 use crate::ui::Ui;
 use crate::v8::{self, V8};
@@ -40,60 +37,4 @@ pub fn eyot(places: &Places, ui: &Ui, v8: &V8) -> Result<()> {
     run.show_ok()?;
     step.done(&places.eyot().display().to_string());
     Ok(())
-}
-
-/// A component that is built from the same source as the native backend.
-pub struct Plugin {
-    /// Its name, and the file's with `.wasm`.
-    pub name: &'static str,
-    /// The sources that it is made of.
-    inputs: &'static [&'static str],
-}
-
-/// The in-memory filesystem.
-pub const MEMFS: Plugin = Plugin { name: "memfs", inputs: &["host-components/memfs", "wit/backend", "Cargo.lock"] };
-/// Layers of other filesystems.
-pub const OVERLAY: Plugin =
-    Plugin { name: "overlay", inputs: &["host-components/overlay", "wit/backend", "Cargo.lock"] };
-
-/// Builds one of those components.
-pub fn component(
-    places: &Places,
-    cache: &Cache,
-    ui: &Ui,
-    sysroot: &eyot_coreutils_build::Sysroot,
-    plugin: &Plugin,
-) -> Result<PathBuf> {
-    let (name, file) = (plugin.name, format!("{}.wasm", plugin.name));
-    let step = ui.step(&file);
-    let target = "wasm32-unknown-unknown";
-    let key = key_of_sources(&places.root, plugin.inputs, &[name, &sysroot.path.display().to_string()])?;
-    if let Some(entry) = cache.get("plugins", &key) {
-        step.skipped("already there");
-        return Ok(entry.join(&file));
-    }
-    let out = cache.root().join("build").join("plugins");
-    let flags = format!("{} -Clinker=wasm-component-ld", sysroot.rustflags());
-    Run::new(cargo())
-        .args(["rustc", "--release", "--package", &format!("eyot-{name}"), "--lib", "--crate-type", "cdylib"])
-        .args(["--features", "component", "--target", target])
-        .cwd(&places.root)
-        .env("RUSTC", &sysroot.rustc)
-        .env("CARGO_TARGET_DIR", &out)
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags)
-        .env_remove("RUSTFLAGS")
-        .quiet(&step, &places.log(&format!("{name}-component")))?;
-    let built = out.join(target).join(format!("release/eyot_{name}.wasm"));
-    if !built.is_file() {
-        return Err(Failure::new(
-            format!("{file} was not built"),
-            format!("cargo left no {}", built.display()),
-            "report this with the log of the step",
-        ));
-    }
-    let entry = cache.put("plugins", &key, |dir| {
-        std::fs::copy(&built, dir.join(&file)).map(drop).or_fail(format!("cannot keep {file}"), "check the cache")
-    })?;
-    step.done("built");
-    Ok(entry.join(&file))
 }

@@ -95,7 +95,7 @@ impl Show<'_> {
     fn script_and_plugin(&self, counted: u64) -> Result<()> {
         println!("3. A Node-style script counts the same tree by require('fs'), on V8");
         println!("4. It writes a report on a mount that memfs.wasm serves, and the shell reads it back");
-        let plugin = format!("/m=component:{}", self.ready.memfs.display());
+        let plugin = format!("/m=component:{}", self.ready.component("memfs.wasm").display());
         let line = "node /src/toolchain/demo/count.js /src /m/report.txt && cat /m/report.txt";
         let out = self.eyot(&["sh", "--mount", &self.src_mount(), "--mount", &plugin, "-c", line])?;
         let mut lines = out.lines();

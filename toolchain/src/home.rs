@@ -7,7 +7,8 @@ use crate::failure::{OrFail, Result};
 use crate::places::Places;
 
 /// What the command can find in its home, by name.
-pub const FILES: [&str; 4] = ["base.img", "memfs.wasm", "overlay.wasm", "node.bin"];
+pub const FILES: [&str; 8] =
+    ["base.img", "memfs.wasm", "overlay.wasm", "archive.wasm", "hostdir.wasm", "crypt.wasm", "sqlfs.wasm", "node.bin"];
 
 /// Links `files` (name, where it is) into both homes; what is `None` is taken away.
 pub fn fill(places: &Places, files: &[(&str, Option<PathBuf>)]) -> Result<()> {

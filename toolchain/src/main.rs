@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod cache;
 mod command;
+mod components;
 mod demo;
 mod doctor;
 mod failure;

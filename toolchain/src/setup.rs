@@ -7,6 +7,7 @@ use eyot_coreutils_build as guests;
 use crate::build;
 use crate::cache::Cache;
 use crate::command::{Run, find_program};
+use crate::components::{self, Built, Targets, Wasi};
 use crate::failure::{Failure, Result};
 use crate::home;
 use crate::places::Places;
@@ -22,10 +23,15 @@ pub struct Ready {
     pub ui: Ui,
     /// Whether JavaScript is there.
     pub v8: V8,
-    /// The in-memory filesystem as a component.
-    pub memfs: PathBuf,
-    /// The overlay as a component.
-    pub overlay: PathBuf,
+    /// The shipped backends as components.
+    pub components: Vec<Built>,
+}
+
+impl Ready {
+    /// Where a component is: `memfs.wasm`.
+    pub fn component(&self, file: &str) -> PathBuf {
+        self.components.iter().find(|built| built.file == file).map_or_else(|| file.into(), |built| built.path.clone())
+    }
 }
 
 /// Sets the machine up.
@@ -48,18 +54,17 @@ pub fn run(choice: Choice) -> Result<Ready> {
         None
     };
     let image = base_image(&places, &ui)?;
-    let sysroot = plain_sysroot(&places, &ui)?;
-    let memfs = build::component(&places, &cache, &ui, &sysroot, &build::MEMFS)?;
-    let overlay = build::component(&places, &cache, &ui, &sysroot, &build::OVERLAY)?;
+    let targets = Targets { plain: plain_sysroot(&places, &ui)?, wasi: wasi(&places, &ui)? };
+    let components = components::build(&places, &cache, &ui, &targets)?;
     build::eyot(&places, &ui, &v8)?;
-    let plugins = [("memfs.wasm", Some(memfs.clone())), ("overlay.wasm", Some(overlay.clone()))];
-    home::fill(&places, &plugins)?;
-    home::fill(&places, &[("base.img", Some(image)), ("node.bin", node)])?;
+    let mut files = vec![("base.img", Some(image)), ("node.bin", node)];
+    files.extend(components.iter().map(|built| (built.file.as_str(), Some(built.path.clone()))));
+    home::fill(&places, &files)?;
     warm(&places, &ui)?;
     if let V8::Missing(failure) = &v8 {
         ui.say(failure.line());
     }
-    Ok(Ready { places, ui, v8, memfs, overlay })
+    Ok(Ready { places, ui, v8, components })
 }
 
 /// What nothing can be done without.
@@ -151,6 +156,13 @@ fn base_image(places: &Places, ui: &Ui) -> Result<PathBuf> {
 
 fn plain_sysroot(places: &Places, ui: &Ui) -> Result<guests::Sysroot> {
     guests_step(places, ui, "standard library for plug-ins", |ctx| guests::sysroot(ctx, "wasm32-unknown-unknown"))
+}
+
+/// What a plug-in with C in it is built with.
+fn wasi(places: &Places, ui: &Ui) -> Result<Wasi> {
+    with_guests(places, ui, "C library for plug-ins", |ctx| {
+        Ok(Wasi { sysroot: guests::sysroot(ctx, components::WASI)?, libc: guests::wasi_libc(ctx)? })
+    })
 }
 
 /// Fills the machine-code cache, so that no command has to wait for a compiler.

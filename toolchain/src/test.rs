@@ -33,10 +33,8 @@ pub fn run(filter: &[String]) -> Result<()> {
     let nextest = Run::new(cargo()).args(["nextest", "--version"]).output().is_ok();
     let base = |words: &[&str]| {
         let run = cargo_in(&ready.places, &ready.v8).args(words).args(members(&ready.v8));
-        run.env("EYOT_MEMFS_WASM", &ready.memfs)
-            .env("EYOT_OVERLAY_WASM", &ready.overlay)
-            .env("EYOT_HOME", ready.places.home())
-            .env("EYOT_CACHE", &ready.places.cache)
+        let run = ready.components.iter().fold(run, |run, built| run.env(&built.variable, &built.path));
+        run.env("EYOT_HOME", ready.places.home()).env("EYOT_CACHE", &ready.places.cache)
     };
     if nextest {
         let run =

@@ -15,6 +15,8 @@ mod codec;
 mod data;
 mod error;
 mod filesystem;
+#[cfg(all(target_family = "wasm", feature = "component"))]
+mod mount;
 mod options;
 mod order;
 mod pool;
@@ -28,6 +30,8 @@ mod zip;
 
 pub use archive::{Archive, Format, Usage};
 pub use error::{ArchiveError, Warnings};
+#[cfg(all(target_family = "wasm", feature = "component"))]
+pub use mount::ArchiveMount;
 pub use options::ArchiveOptions;
 #[cfg(unix)]
 pub use source::FileSource;

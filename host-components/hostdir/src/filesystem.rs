@@ -13,8 +13,9 @@ use eyot_backend::{
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, RawDir, SeekFrom, Timespec, Timestamps};
 use rustix::io::Errno as HostErrno;
 
+use crate::directory::{FILES_OPEN_MAX, Hostdir};
 use crate::host::{self, Status, errno};
-use crate::{FILES_OPEN_MAX, Hostdir};
+use crate::name::check_name;
 
 /// The permission bits that a guest can set: all but set-user-id and set-group-id.
 const MODE_MASK: u32 = 0o1777;
@@ -370,17 +371,6 @@ impl Filesystem for Hostdir {
 /// A name that the guest can see: UTF-8, and not one of the two that every directory has.
 fn visible(name: &CStr) -> Option<String> {
     name.to_str().ok().filter(|name| check_name(name).is_ok()).map(str::to_owned)
-}
-
-/// One name, and one that cannot lead out. The kernel has checked it; on this side of the seam a mistake would be an escape.
-fn check_name(name: &str) -> Result<(), Errno> {
-    if name.len() > NAME_BYTES_MAX {
-        return Err(Errno::Nametoolong);
-    }
-    if name.is_empty() || name == "." || name == ".." || name.bytes().any(|byte| byte == b'/' || byte == 0) {
-        return Err(Errno::Inval);
-    }
-    Ok(())
 }
 
 /// Some filesystems say `EEXIST` of a directory that is not empty.

@@ -6,19 +6,22 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use eyot_backend::{Attributes, Errno, NodeKind, Timestamp};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags};
 
+use crate::identity::Identity;
+
+/// A handle.
+pub(crate) type Fd = OwnedFd;
+
+/// How many handles are kept beside those that must be.
+pub(crate) const HANDLES_KEPT_MAX: usize = 256;
+/// How many nodes without a name can be held; more of them go stale.
+pub(crate) const HANDLES_PINNED_MAX: usize = 512;
+
 /// What every descriptor is opened with.
 const ALWAYS: OFlags = OFlags::CLOEXEC.union(OFlags::NOCTTY).union(OFlags::NONBLOCK);
 
 /// The host's error as the backend's.
 pub(crate) fn errno(error: rustix::io::Errno) -> Errno {
     Errno::from_linux(error.raw_os_error()).unwrap_or(Errno::Io)
-}
-
-/// An inode on the host, and what tells it from others.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Identity {
-    device: u64,
-    inode: u64,
 }
 
 /// What `statx(2)` says, and whose it is.
@@ -65,26 +68,6 @@ impl Status {
             created: if has_birth { time(&status.stx_btime) } else { changed },
             lifetime_ns: 0,
         })
-    }
-}
-
-impl Identity {
-    /// The number that the guest sees: the host's inode number on the root's device; beyond a mount point below it, a mix with the highest bit set.
-    pub(crate) fn number(self, root_device: u64) -> u64 {
-        const HIGHEST: u64 = 1 << 63;
-        if self.device == root_device && self.inode != 0 && self.inode < HIGHEST {
-            return self.inode;
-        }
-        // Two rounds of a 64-bit finaliser: inode numbers differ in their low bits, device numbers too.
-        let mut mix = self.inode ^ self.device.rotate_left(32);
-        for _ in 0..2 {
-            mix = (mix ^ mix >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
-        }
-        mix | HIGHEST
-    }
-
-    pub(crate) fn device(self) -> u64 {
-        self.device
     }
 }
 

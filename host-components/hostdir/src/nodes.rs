@@ -7,18 +7,14 @@
 //! The table's lock is held for the table only, never for a system call.
 
 use std::collections::{HashMap, VecDeque};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use eyot_backend::{Errno, Node};
 use parking_lot::Mutex;
 
-use crate::host::{self, Identity};
+use crate::host::{self, Fd, HANDLES_KEPT_MAX, HANDLES_PINNED_MAX};
+use crate::identity::Identity;
 
-/// How many handles are kept beside those that must be.
-const HANDLES_KEPT_MAX: usize = 256;
-/// How many nodes without a name can be held; more of them go stale.
-const HANDLES_PINNED_MAX: usize = 512;
 /// How deep a node can lie below the nearest handle.
 const DEPTH_MAX: usize = 4096;
 
@@ -42,12 +38,12 @@ struct Entry {
     held: u64,
     /// How many entries have this one as their parent.
     children: u64,
-    handle: Option<Arc<OwnedFd>>,
+    handle: Option<Arc<Fd>>,
     pinned: bool,
 }
 
 impl Nodes {
-    pub(crate) fn new(root: OwnedFd) -> Result<Self, Errno> {
+    pub(crate) fn new(root: Fd) -> Result<Self, Errno> {
         let identity = host::status(&root)?.identity();
         let number = identity.number(identity.device());
         let entry = Entry {
@@ -72,13 +68,7 @@ impl Nodes {
     }
 
     /// Counts a lookup of what is called `name` in `parent`, and keeps its handle. Errors: `EIO` when two inodes would have one number.
-    pub(crate) fn hold(
-        &self,
-        parent: Node,
-        name: &str,
-        identity: Identity,
-        handle: Option<OwnedFd>,
-    ) -> Result<Node, Errno> {
+    pub(crate) fn hold(&self, parent: Node, name: &str, identity: Identity, handle: Option<Fd>) -> Result<Node, Errno> {
         let node = self.number(identity);
         let handle = handle.map(Arc::new);
         let mut table = self.table.lock();
@@ -100,7 +90,7 @@ impl Nodes {
     }
 
     /// The handle of a node: the one that is kept, or one opened anew.
-    pub(crate) fn handle(&self, node: Node) -> Result<Arc<OwnedFd>, Errno> {
+    pub(crate) fn handle(&self, node: Node) -> Result<Arc<Fd>, Errno> {
         let (mut handle, path) = self.nearest(node)?;
         for (node, name, identity) in path.into_iter().rev() {
             let opened = host::open_path(&handle, &name).map_err(gone)?;
@@ -113,9 +103,30 @@ impl Nodes {
         Ok(handle)
     }
 
+    /// Where a node was seen last: its parent and its name. The root has none. Errors: `ESTALE`.
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn place(&self, node: Node) -> Result<(Node, Box<str>, Identity), Errno> {
+        let table = self.table.lock();
+        let entry = table.nodes.get(&node).filter(|_| node != self.root).ok_or(Errno::Stale)?;
+        Ok((entry.parent, entry.name.clone(), entry.identity))
+    }
+
+    /// Whether the kernel holds a node.
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn is_held(&self, node: Node) -> bool {
+        self.table.lock().nodes.get(&node).is_some_and(|entry| entry.held > 0)
+    }
+
+    /// Whether the kernel holds an inode.
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn holds(&self, identity: Identity) -> bool {
+        let node = self.number(identity);
+        self.table.lock().nodes.get(&node).is_some_and(|entry| entry.identity == identity && entry.held > 0)
+    }
+
     /// The nearest handle above a node, and the way down from it, last step first.
     #[expect(clippy::type_complexity, reason = "used once")]
-    fn nearest(&self, node: Node) -> Result<(Arc<OwnedFd>, Vec<(Node, Box<str>, Identity)>), Errno> {
+    fn nearest(&self, node: Node) -> Result<(Arc<Fd>, Vec<(Node, Box<str>, Identity)>), Errno> {
         let table = self.table.lock();
         let (mut at, mut path) = (node, Vec::new());
         loop {
@@ -147,7 +158,7 @@ impl Nodes {
     }
 
     /// A name of a node was taken away while `handle` was open: what the kernel still holds must stay in reach.
-    pub(crate) fn unlinked(&self, identity: Identity, parent: Node, name: &str, handle: OwnedFd) {
+    pub(crate) fn unlinked(&self, identity: Identity, parent: Node, name: &str, handle: Fd) {
         let node = self.number(identity);
         let mut table = self.table.lock();
         let room = table.pinned < HANDLES_PINNED_MAX;
@@ -197,7 +208,7 @@ impl Table {
     }
 
     /// Keeps a handle, and lets the oldest go when there are too many.
-    fn keep(&mut self, node: Node, handle: Option<Arc<OwnedFd>>) {
+    fn keep(&mut self, node: Node, handle: Option<Arc<Fd>>) {
         let (Some(handle), Some(entry)) = (handle, self.nodes.get_mut(&node)) else { return };
         if entry.handle.is_some() {
             return;

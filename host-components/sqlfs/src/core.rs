@@ -37,9 +37,10 @@ pub(crate) struct Core {
     pub options: SqlfsBuilder,
     /// How long a chunk is in this database.
     pub chunk_bytes: usize,
-    pub writer: Mutex<Writer>,
+    // In a component these two are faces of the writer's connection, and have to be dropped before it.
     pub checkpointer: Mutex<Connection>,
     pub readers: Readers,
+    pub writer: Mutex<Writer>,
     pub nodes: Nodes,
     pub cache: ChunkCache,
     pub quota: Quota,

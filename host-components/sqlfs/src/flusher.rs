@@ -1,5 +1,6 @@
 //! The thread that commits what nobody else did.
 
+#[cfg(not(target_family = "wasm"))]
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -37,12 +38,26 @@ impl Flusher {
         }
     }
 
+    /// Whether there is something to commit; asked where there is no thread that waits for it.
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn has_work(&self) -> bool {
+        self.knows.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// It is about to be committed.
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn takes_work(&self) {
+        self.knows.store(false, std::sync::atomic::Ordering::Relaxed);
+        *self.signal.lock() = Signal::Idle;
+    }
+
     pub(crate) fn stop(&self) {
         *self.signal.lock() = Signal::Stop;
         self.told.notify_one();
     }
 
     /// Waits for a change and then for `delay`; answers whether to go on.
+    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn wait(&self, delay: Duration) -> bool {
         let mut signal = self.signal.lock();
         while *signal == Signal::Idle {

@@ -39,6 +39,8 @@ mod filesystem;
 mod flusher;
 mod listing;
 mod log;
+#[cfg(all(target_family = "wasm", feature = "component"))]
+mod mount;
 mod namespace;
 mod nodes;
 mod open;
@@ -59,6 +61,8 @@ mod xattr;
 pub use check::{Problem, Report};
 pub use compact::Compacted;
 pub use error::Error;
+#[cfg(all(target_family = "wasm", feature = "component"))]
+pub use mount::{SqlfsMount, Timed};
 pub use options::{BYTES_MAX_DEFAULT, INODES_MAX_DEFAULT, SqlfsBuilder};
 pub use snapshot::Snapshot;
 pub use sqlfs::Sqlfs;

@@ -5,12 +5,15 @@
 //! another `fsync` waits for, and one sync serves all who wait.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+#[cfg(not(target_family = "wasm"))]
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 pub(crate) struct Log {
+    #[cfg(not(target_family = "wasm"))]
     path: PathBuf,
     file: File,
     /// The last batch that is known to be on the disk.
@@ -27,6 +30,7 @@ impl Log {
     pub(crate) fn open(path: PathBuf) -> std::io::Result<Self> {
         let file = File::open(&path)?;
         Ok(Self {
+            #[cfg(not(target_family = "wasm"))]
             path,
             file,
             synced: Mutex::new(0),
@@ -36,6 +40,7 @@ impl Log {
         })
     }
 
+    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

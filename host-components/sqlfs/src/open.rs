@@ -53,9 +53,7 @@ pub(crate) fn open(path: &Path, options: SqlfsBuilder) -> Result<Core, Error> {
     }
     let prepared = prepare_writer(conn, &options).and_then(|w| Ok((counters(&w)?, w)));
     let (counters, w) = prepared.map_err(sqlite("read the state"))?;
-    let connections = (0..options.readers).map(|_| read_only(&path)).collect::<Res<Vec<_>>>();
-    let connections = connections.map_err(sqlite("open a connection"))?;
-    let checkpointer = connect(&path).map_err(sqlite("open a connection"))?;
+    let others = others(&path, &w.conn, &options).map_err(sqlite("open a connection"))?;
     let log = open_log(&path)?;
     let chunk_bytes = match counters.chunk_bytes {
         bytes @ (0x1_0000 | 0x2_0000) => bytes as usize,
@@ -65,8 +63,8 @@ pub(crate) fn open(path: &Path, options: SqlfsBuilder) -> Result<Core, Error> {
     let core = Core {
         chunk_bytes,
         ino_end: AtomicI64::new(w.ino_next),
-        checkpointer: Mutex::new(checkpointer),
-        readers: Readers::new(connections),
+        checkpointer: Mutex::new(others.checkpointer),
+        readers: Readers::new(others.readers),
         nodes: Nodes::new(options.inodes_cached_max),
         cache: ChunkCache::new(options.cache_bytes_max),
         quota: Quota::new(options.bytes_max, options.inodes_max, number(counters.bytes), number(counters.inodes)),
@@ -97,7 +95,12 @@ fn begin(core: &Core) -> Result<(), Error> {
         Ok(true) => {}
         _ => return Err(Error::Damaged { path: core.path.clone(), what: "there is no root directory".into() }),
     }
-    // SQLite made the log's name, but did not sync the directory for those who sync the log themselves.
+    sync_names(core)
+}
+
+/// SQLite made the log's name, but did not sync the directory for those who sync the log themselves.
+#[cfg(not(target_family = "wasm"))]
+fn sync_names(core: &Core) -> Result<(), Error> {
     let sync = |path: &Path| File::open(path).and_then(|file| file.sync_all());
     let parent = core.path.parent().unwrap_or(Path::new("/"));
     sync(core.log.path()).and_then(|()| sync(parent)).map_err(|source| Error::Host {
@@ -107,6 +110,19 @@ fn begin(core: &Core) -> Result<(), Error> {
     })
 }
 
+/// What a granted directory is on decides what is kept of its names; there is no way to sync one.
+#[cfg(target_family = "wasm")]
+fn sync_names(_core: &Core) -> Result<(), Error> {
+    Ok(())
+}
+
+/// In a VM of its own a component has no links to follow.
+#[cfg(target_family = "wasm")]
+fn whole_path(path: &Path) -> Result<PathBuf, Error> {
+    Ok(path.to_owned())
+}
+
+#[cfg(not(target_family = "wasm"))]
 fn whole_path(path: &Path) -> Result<PathBuf, Error> {
     let host = |source| Error::Host { doing: "find", path: path.to_owned(), source };
     if let Ok(whole) = path.canonicalize() {
@@ -123,8 +139,17 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// A component is alone in its VM; that nobody else has the database is the embedder's to see to. The file is there all the same.
+#[cfg(target_family = "wasm")]
+fn lock(path: &Path) -> Result<File, Error> {
+    let name = beside(path, "-lock");
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&name);
+    opened.map_err(|source| Error::Host { doing: "lock", path: name, source })
+}
+
 /// Takes the lock. It is on a file beside the database: closing any descriptor of the database itself would lose the locks that SQLite
 /// has on it.
+#[cfg(not(target_family = "wasm"))]
 fn lock(path: &Path) -> Result<File, Error> {
     let name = beside(path, "-lock");
     let host = |source| Error::Host { doing: "lock", path: name.clone(), source };
@@ -155,23 +180,70 @@ fn must_be_sqlite(path: &Path) -> Result<(), Error> {
 
 fn connect(path: &Path) -> Res<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
-    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    let conn = open_connection(path, flags)?;
+    dress(&conn)?;
     conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    Ok(conn)
+}
+
+/// What is settled before the first look into the database.
+fn dress(conn: &Connection) -> Res<()> {
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     conn.busy_timeout(std::time::Duration::from_secs(10))?;
+    if cfg!(target_family = "wasm") {
+        // The index of the log is in memory then: there is none to share.
+        conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    }
     conn.pragma_update(None, "synchronous", "NORMAL")?;
     conn.pragma_update(None, "cell_size_check", true)?;
     conn.pragma_update(None, "mmap_size", 0)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "cache_size", -8192)?;
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
-    Ok(conn)
+    Ok(())
 }
 
+#[cfg(not(target_family = "wasm"))]
+fn open_connection(path: &Path, flags: OpenFlags) -> Res<Connection> {
+    Ok(Connection::open_with_flags(path, flags)?)
+}
+
+/// WASI has no locks of files, so that nobody asks for one.
+#[cfg(target_family = "wasm")]
+fn open_connection(path: &Path, flags: OpenFlags) -> Res<Connection> {
+    Ok(Connection::open_with_flags_and_vfs(path, flags, "unix-none")?)
+}
+
+/// The connections beside the writer's.
+struct Others {
+    readers: Vec<Connection>,
+    checkpointer: Connection,
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn others(path: &Path, _writer: &Connection, options: &SqlfsBuilder) -> Res<Others> {
+    let readers = (0..options.readers).map(|_| read_only(path)).collect::<Res<Vec<_>>>()?;
+    Ok(Others { readers, checkpointer: connect(path)? })
+}
+
+/// One connection has the database, and these are others of its faces: whoever reads what was committed sees the open batch too, but asks only for what that does not differ in.
+#[cfg(target_family = "wasm")]
+fn others(_path: &Path, writer: &Connection, _options: &SqlfsBuilder) -> Res<Others> {
+    let face = || -> Res<Connection> {
+        // SAFETY: the handle is open, and outlives its faces, which do not close it: `Core` drops the writer's connection after them. There is one thread, so that no two
+        // calls of SQLite run at once.
+        let face = unsafe { Connection::from_handle(writer.handle()) }?;
+        face.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        Ok(face)
+    };
+    Ok(Others { readers: vec![face()?], checkpointer: face()? })
+}
+
+#[cfg(not(target_family = "wasm"))]
 fn read_only(path: &Path) -> Res<Connection> {
     let conn = connect(path)?;
     conn.pragma_update(None, "query_only", true)?;

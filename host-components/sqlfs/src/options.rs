@@ -55,7 +55,7 @@ impl Default for SqlfsBuilder {
             readers: 4,
             lifetime_ns: u64::MAX,
             root: Ownership { mode: 0o755, uid: 0, gid: 0 },
-            clock: Arc::new(Timestamp::now),
+            clock: Arc::new(|| std::time::SystemTime::now().into()),
         }
     }
 }

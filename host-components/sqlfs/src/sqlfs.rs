@@ -57,7 +57,19 @@ impl Sqlfs {
 
     pub(crate) fn open_with(path: &Path, options: SqlfsBuilder) -> Result<Self, Error> {
         let core = Arc::new(crate::open::open(path, options)?);
-        let of_thread = Arc::clone(&core);
+        let flusher = Self::start_flusher(&core)?;
+        Ok(Self { core, flusher })
+    }
+
+    /// A component has no threads: its mount commits between calls.
+    #[cfg(target_family = "wasm")]
+    fn start_flusher(_core: &Arc<Core>) -> Result<Option<JoinHandle<()>>, Error> {
+        Ok(None)
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn start_flusher(core: &Arc<Core>) -> Result<Option<JoinHandle<()>>, Error> {
+        let of_thread = Arc::clone(core);
         let flusher = std::thread::Builder::new().name("eyot-sqlfs".into()).spawn(move || {
             while of_thread.flusher.wait(of_thread.options.commit_after) {
                 // What fails here fails again in the next call, where it can be told.
@@ -65,8 +77,7 @@ impl Sqlfs {
             }
         });
         let host = |source| Error::Host { doing: "start a thread for", path: core.path.clone(), source };
-        let flusher = Some(flusher.map_err(host)?);
-        Ok(Self { core, flusher })
+        flusher.map(Some).map_err(host)
     }
 
     /// Makes everything durable that happened until now, as `fsync` does.
