@@ -192,20 +192,18 @@ impl S3 {
     }
 
     /// The object gets other headers: it is copied onto itself, or, if it is empty, made anew.
-    fn rewrite_metadata(
-        &self,
-        inode: &Inode,
-        object: &Object,
-        metadata: &Metadata,
-    ) -> Result<Option<Arc<str>>, Errno> {
+    fn rewrite_metadata(&self, inode: &Inode, object: &Object, metadata: &Metadata) -> Result<Option<Arc<str>>, Errno> {
         let key = self.table.lock().key(inode.id)?;
         let headers = metadata.to_headers(inode.kind, self.options.posix);
         if inode.is_directory() {
             let of = key.clone();
-            let made = self.engine.ask("mkdir", &key, |client| async move { client.put(&of, Default::default(), &headers).await });
+            let made = self
+                .engine
+                .ask("mkdir", &key, |client| async move { client.put(&of, Default::default(), &headers).await });
             inode.listing.lock().marker = Some(true);
             return made;
         }
-        self.copy_object(&key, &key, object, Some(headers)).map_err(|failure| crate::engine::log("chmod", &key, &failure))
+        self.copy_object(&key, &key, object, Some(headers))
+            .map_err(|failure| crate::engine::log("chmod", &key, &failure))
     }
 }

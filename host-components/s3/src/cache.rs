@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::num::NonZero;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -97,11 +96,7 @@ enum Found {
 
 impl Cache {
     pub(crate) fn new(bytes_max: u64) -> Self {
-        let blocks = Blocks {
-            known: LruCache::new(NonZero::<usize>::MAX),
-            bytes: 0,
-            pending: HashMap::new(),
-        };
+        let blocks = Blocks { known: LruCache::unbounded(), bytes: 0, pending: HashMap::new() };
         let fetches = Semaphore::new(FETCHES_MAX);
         Self { blocks: Mutex::new(blocks), bytes_max, versions: RandomState::new(), fetches }
     }
@@ -140,7 +135,9 @@ impl Cache {
             let (from, to) = (offset.max(begins), end.min(begins + BLOCK_BYTES));
             let part = bytes.get((from - begins) as usize..(to - begins) as usize);
             let place = buffer.get_mut((from - offset) as usize..(to - offset) as usize);
-            let (Some(part), Some(place)) = (part, place) else { return Err(Failure::Nonsense("a block is too short")) };
+            let (Some(part), Some(place)) = (part, place) else {
+                return Err(Failure::Nonsense("a block is too short"));
+            };
             place.copy_from_slice(part);
         }
         Ok(())

@@ -50,7 +50,9 @@ pub(crate) fn client(options: &S3Options) -> Result<Client, Refusal> {
 
 /// What would end up in an address or a header must be able to stand there.
 fn check(options: &S3Options) -> Result<(), Refusal> {
-    let is_name = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+    let is_name = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+    };
     if !is_name(&options.bucket) || options.bucket.len() > 255 || options.bucket.starts_with('.') {
         return Err(Refusal::wrong(format!("bucket: {:?} is no name of a bucket", options.bucket)));
     }
@@ -65,7 +67,8 @@ fn check(options: &S3Options) -> Result<(), Refusal> {
         if !visible(access_key_id) || access_key_id.contains(['/', ',']) {
             return Err(Refusal::wrong("access_key_id: its value is no name of a key"));
         }
-        if !visible(secret_access_key) {
+        // A line's end comes easily with a key from a file.
+        if secret_access_key.is_empty() || secret_access_key.contains(char::is_control) {
             return Err(Refusal::wrong("secret_access_key: its value is no key"));
         }
         if session_token.as_deref().is_some_and(|token| !visible(token)) {
@@ -107,7 +110,8 @@ fn base(options: &S3Options) -> Result<String, Refusal> {
 }
 
 fn http_client(options: &S3Options) -> Result<reqwest::Client, Refusal> {
-    let failed = |why: &dyn std::fmt::Display| Refusal { errno: Errno::Io, message: format!("no client for HTTP: {why}") };
+    let failed =
+        |why: &dyn std::fmt::Display| Refusal { errno: Errno::Io, message: format!("no client for HTTP: {why}") };
     // Which provider of cryptography is used must not depend on who else is in the process.
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -143,7 +147,9 @@ fn credentials(options: &S3Options, http: &HttpClient) -> Result<Option<AwsCrede
                 .with_region(&options.region)
                 .with_http_connector(Connector(http.clone()))
                 .build();
-            let wrong = |error| Refusal::wrong(format!("access_key_id: none is given, and the host's environment has none: {error}"));
+            let wrong = |error| {
+                Refusal::wrong(format!("access_key_id: none is given, and the host's environment has none: {error}"))
+            };
             Ok(Some(Arc::clone(built.map_err(wrong)?.credentials())))
         }
     }
@@ -196,7 +202,13 @@ fn refuse(client: &Client, failure: &Failure) -> Refusal {
                 format!("session_token: {failure}")
             }
             ("RequestTimeTooSkewed", _) => format!("the host's clock is wrong: {failure}"),
-            ("AuthorizationHeaderMalformed" | "PermanentRedirect" | "TemporaryRedirect" | "IllegalLocationConstraintException", _)
+            (
+                "AuthorizationHeaderMalformed"
+                | "PermanentRedirect"
+                | "TemporaryRedirect"
+                | "IllegalLocationConstraintException",
+                _,
+            )
             | (_, 300..=399) => match &status.region {
                 Some(region) => format!("region: the bucket is in {region}"),
                 None => format!("region or endpoint: the bucket is elsewhere: {failure}"),
@@ -215,7 +227,8 @@ mod tests {
 
     fn at(endpoint: Option<&str>, virtual_hosted: bool, allow_http: bool) -> Result<String, String> {
         let mut options = S3Options::new("b");
-        (options.endpoint, options.virtual_hosted, options.allow_http) = (endpoint.map(str::to_owned), virtual_hosted, allow_http);
+        (options.endpoint, options.virtual_hosted, options.allow_http) =
+            (endpoint.map(str::to_owned), virtual_hosted, allow_http);
         base(&options).map_err(|refusal| refusal.message)
     }
 

@@ -91,7 +91,13 @@ impl Body {
     }
 
     /// Writes. A stream must have been sealed before, unless the write goes on where it ends.
-    pub(crate) fn write(&mut self, place: &Place<'_>, metadata: &HeaderMap, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+    pub(crate) fn write(
+        &mut self,
+        place: &Place<'_>,
+        metadata: &HeaderMap,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), Errno> {
         if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > SIZE_MAX) {
             return Err(Errno::Fbig);
         }
@@ -104,7 +110,8 @@ impl Body {
         let part = place.engine.tuning.part_bytes;
         let orphan = self.orphan;
         let stage = self.stage(place)?;
-        let begins_stream = !orphan && offset == stage.size && offset + bytes.len() as u64 > part && stage.is_sequence();
+        let begins_stream =
+            !orphan && offset == stage.size && offset + bytes.len() as u64 > part && stage.is_sequence();
         if begins_stream && let Some(stream) = Stream::begin(place, metadata, stage)? {
             self.content = Content::Streaming(stream);
             self.dirty = true;

@@ -36,7 +36,9 @@ impl Run {
 
     /// How long the first block is.
     fn block_length(&self) -> usize {
-        self.left.front().map_or(0, |((_, block), _)| self.source.size.saturating_sub(block * BLOCK_BYTES).min(BLOCK_BYTES))
+        self.left
+            .front()
+            .map_or(0, |((_, block), _)| self.source.size.saturating_sub(block * BLOCK_BYTES).min(BLOCK_BYTES))
             as usize
     }
 

@@ -153,7 +153,11 @@ impl S3 {
     ) -> Result<(), Errno> {
         let (object, headers) = self.object_and_headers(inode);
         // Without a name there is no key, and nothing that needs one.
-        let key = self.table.lock().key(inode.id).or_else(|errno| if body.orphan { Ok(String::new()) } else { Err(errno) })?;
+        let key = self
+            .table
+            .lock()
+            .key(inode.id)
+            .or_else(|errno| if body.orphan { Ok(String::new()) } else { Err(errno) })?;
         let changed = change(body, &Place { engine: &self.engine, key: &key, object: &object }, &headers);
         let now = (self.clock)();
         let mut facts = inode.facts.lock();
@@ -211,7 +215,9 @@ impl S3 {
         let mut now_there = Object { size: uploaded.size, etag: uploaded.etag, ..Object::default() };
         let of = key.clone();
         // The server's time of it is that of the file, and not known here.
-        if uploaded.streamed && let Ok(told) = self.engine.wait(|client| async move { client.head(&of).await }) {
+        if uploaded.streamed
+            && let Ok(told) = self.engine.wait(|client| async move { client.head(&of).await })
+        {
             now_there.modified = told.modified;
             now_there.etag = now_there.etag.or(told.etag);
         }

@@ -1,8 +1,8 @@
 //! The trait of a backend.
 
 use eyot_backend::{
-    AttributeChanges, Attributes, Capabilities, DirectoryEntry, Errno, Filesystem, FilesystemInfo, FilesystemStatus, Handle,
-    NAME_BYTES_MAX, Node, NodeKind, OpenFlags, Ownership, RenameFlags,
+    AttributeChanges, Attributes, Capabilities, DirectoryEntry, Errno, Filesystem, FilesystemInfo, FilesystemStatus,
+    Handle, NAME_BYTES_MAX, Node, NodeKind, OpenFlags, Ownership, RenameFlags,
 };
 
 use crate::nodes::ROOT;

@@ -82,7 +82,11 @@ impl S3 {
     fn leave_out(&self, key: &str) {
         if self.left_out.fetch_add(1, Relaxed) == 0 {
             let key: String = key.chars().take(200).collect();
-            tracing::warn!(key, bucket = self.options.bucket, "s3: keys that can be no names, or not beside others, are left out");
+            tracing::warn!(
+                key,
+                bucket = self.options.bucket,
+                "s3: keys that can be no names, or not beside others, are left out"
+            );
         }
     }
 
@@ -99,7 +103,8 @@ impl S3 {
         let mut listing = dir.listing.lock();
         match read {
             Ok(Some(told)) => {
-                let objects: Vec<_> = told.entries.iter().map(|(name, (_, object))| (Arc::clone(name), object.clone())).collect();
+                let objects: Vec<_> =
+                    told.entries.iter().map(|(name, (_, object))| (Arc::clone(name), object.clone())).collect();
                 listing.is_large = objects.len() > PAGE_KEYS;
                 listing.end(begun, told.entries, told.marker);
                 drop(listing);
@@ -168,7 +173,8 @@ impl S3 {
         {
             let listing = dir.listing.lock();
             let listed = listing.get(name);
-            let found = listed.map(|listed| Found { kind: listed.kind, object: listed.object.clone(), local: listed.local });
+            let found =
+                listed.map(|listed| Found { kind: listed.kind, object: listed.object.clone(), local: listed.local });
             if listing.is_fresh(self.options.list_lifetime) || found.as_ref().is_some_and(|found| found.local) {
                 return Ok(found);
             }

@@ -106,7 +106,10 @@ fn parse_time(text: &str) -> Option<Timestamp> {
     let nanos: u32 = if digits.is_empty() { 0 } else { digits.parse().ok()? };
     let nanos = i64::from(nanos * 10_u32.pow(9 - u32::try_from(digits.len()).ok()?));
     if text.starts_with('-') && nanos > 0 {
-        return Some(Timestamp { seconds: seconds.checked_sub(1)?, nanoseconds: u32::try_from(1_000_000_000 - nanos).ok()? });
+        return Some(Timestamp {
+            seconds: seconds.checked_sub(1)?,
+            nanoseconds: u32::try_from(1_000_000_000 - nanos).ok()?,
+        });
     }
     Some(Timestamp { seconds, nanoseconds: u32::try_from(nanos).ok()? })
 }
@@ -129,12 +132,16 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+            .collect()
     }
 
     #[test]
     fn what_s3fs_and_rclone_write_is_read() {
-        let s3fs = headers(&[("x-amz-meta-mode", "33188"), ("x-amz-meta-uid", "7"), ("x-amz-meta-mtime", "1600000000")]);
+        let s3fs =
+            headers(&[("x-amz-meta-mode", "33188"), ("x-amz-meta-uid", "7"), ("x-amz-meta-mtime", "1600000000")]);
         let found = Metadata::from_headers(&s3fs);
         assert_eq!((found.mode, found.uid, found.gid), (Some(0o644), Some(7), None));
         assert_eq!(found.modified, Some(Timestamp { seconds: 1_600_000_000, nanoseconds: 0 }));
@@ -154,7 +161,12 @@ mod tests {
 
     #[test]
     fn nonsense_is_as_if_it_were_not_there() {
-        for (name, value) in [("x-amz-meta-mode", "rwx"), ("x-amz-meta-uid", "-1"), ("x-amz-meta-mtime", "1.x"), ("x-amz-meta-mtime", "")] {
+        for (name, value) in [
+            ("x-amz-meta-mode", "rwx"),
+            ("x-amz-meta-uid", "-1"),
+            ("x-amz-meta-mtime", "1.x"),
+            ("x-amz-meta-mtime", ""),
+        ] {
             assert_eq!(Metadata::from_headers(&headers(&[(name, value)])), Metadata::default(), "{name}: {value}");
         }
         let long = "x".repeat(9000);

@@ -50,13 +50,23 @@ impl MountType for S3Mount {
         optional("attributes_lifetime", Time, "5s", "For how long attributes are believed."),
         optional("cache_bytes", Size, "64M", "Memory for what was read."),
         optional("part_bytes", Size, "8M", "The length of an upload's parts: 5M to 512M."),
-        optional("stage_bytes", Size, "32M", "Memory for files that are being changed; the rest goes to temporary files."),
+        optional(
+            "stage_bytes",
+            Size,
+            "32M",
+            "Memory for files that are being changed; the rest goes to temporary files.",
+        ),
         optional("stage_directory", Text, "the host's for temporary files", "Where temporary files go."),
         optional("timeout", Time, "20s", "How long to wait for an answer."),
         optional("retries", Number, "12", "How often a request is tried again."),
         optional("retry_time", Time, "60s", "For how long a request is tried again."),
         optional("entries_max", Number, "1000000", "The most entries of a directory; EOVERFLOW beyond."),
-        optional("rename_entries_max", Number, "10000", "The most objects that a directory's rename copies; EXDEV beyond."),
+        optional(
+            "rename_entries_max",
+            Number,
+            "10000",
+            "The most objects that a directory's rename copies; EXDEV beyond.",
+        ),
         optional(
             "keep_unlinked_bytes",
             Size,
@@ -102,7 +112,8 @@ fn options(settings: &Settings) -> Result<S3Options, Refusal> {
     options.timeout = time("timeout", options.timeout);
     options.retries = settings.number32("retries")?.unwrap_or(options.retries);
     options.retry_time = time("retry_time", options.retry_time);
-    let count = |key, default| settings.number(key).map_or(default, |count| usize::try_from(count).unwrap_or(usize::MAX));
+    let count =
+        |key, default| settings.number(key).map_or(default, |count| usize::try_from(count).unwrap_or(usize::MAX));
     options.entries_max = count("entries_max", options.entries_max);
     options.rename_entries_max = count("rename_entries_max", options.rename_entries_max);
     options.keep_unlinked_bytes = settings.size("keep_unlinked_bytes").unwrap_or(0);
@@ -113,7 +124,9 @@ fn credentials(settings: &Settings) -> Result<S3Credentials, Refusal> {
     let (id, secret) = (settings.text("access_key_id"), settings.text("secret_access_key"));
     let session_token = settings.text("session_token").map(str::to_owned);
     if settings.boolean("anonymous") == Some(true) {
-        let given = ["access_key_id", "secret_access_key", "session_token"].into_iter().find(|key| settings.text(key).is_some());
+        let given = ["access_key_id", "secret_access_key", "session_token"]
+            .into_iter()
+            .find(|key| settings.text(key).is_some());
         return match given {
             Some(key) => Err(Refusal::wrong(format!("{key}: is of no use where `anonymous` is true"))),
             None => Ok(S3Credentials::Anonymous),
@@ -148,7 +161,9 @@ mod tests {
         let options = parse(&[("bucket", "b")]).unwrap();
         assert_eq!(format!("{options:?}"), format!("{:?}", S3Options::new("b")));
         for setting in S3Mount::SETTINGS {
-            let Some(told) = setting.default_value.filter(|_| setting.kind != Text && setting.kind != Secret) else { continue };
+            let Some(told) = setting.default_value.filter(|_| setting.kind != Text && setting.kind != Secret) else {
+                continue;
+            };
             if told != "only without TLS" {
                 let given = parse(&[("bucket", "b"), (setting.key, told)]).unwrap();
                 assert_eq!(format!("{given:?}"), format!("{options:?}"), "{}", setting.key);

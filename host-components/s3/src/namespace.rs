@@ -33,7 +33,14 @@ impl S3 {
         Metadata::new(owner, (self.clock)())
     }
 
-    fn made(&self, parent: &Inode, name: &str, kind: NodeKind, object: Object, local: bool) -> Result<Arc<Inode>, Errno> {
+    fn made(
+        &self,
+        parent: &Inode,
+        name: &str,
+        kind: NodeKind,
+        object: Object,
+        local: bool,
+    ) -> Result<Arc<Inode>, Errno> {
         parent.listing.lock().put(name, kind, object.clone(), local);
         self.touch(parent);
         let now = (self.clock)();
@@ -69,7 +76,13 @@ impl S3 {
         Ok(self.attributes_of(&inode))
     }
 
-    pub(crate) fn make_symlink(&self, dir: Node, name: &str, target: &str, owner: Ownership) -> Result<Attributes, Errno> {
+    pub(crate) fn make_symlink(
+        &self,
+        dir: Node,
+        name: &str,
+        target: &str,
+        owner: Ownership,
+    ) -> Result<Attributes, Errno> {
         if !self.options.symlinks {
             return Err(Errno::Notsup);
         }
@@ -229,7 +242,8 @@ impl S3 {
         }
         let key = self.table.lock().key_of(parent.id, name, NodeKind::Directory)?;
         let of = key.clone();
-        let page = self.engine.ask("rmdir", &key, |client| async move { client.list_page(&of, false, 2, None).await })?;
+        let page =
+            self.engine.ask("rmdir", &key, |client| async move { client.list_page(&of, false, 2, None).await })?;
         let has_more = page.objects.iter().any(|(object, _)| *object != key);
         if has_more { Err(Errno::Notempty) } else { Ok(()) }
     }

@@ -86,7 +86,9 @@ impl S3 {
             self.replace(to, target, found.kind, local)?;
         }
         if !local {
-            let etag = self.copy_object(&old_key, &new_key, &object, None).map_err(|failure| log("rename", &old_key, &failure))?;
+            let etag = self
+                .copy_object(&old_key, &new_key, &object, None)
+                .map_err(|failure| log("rename", &old_key, &failure))?;
             let of = old_key.clone();
             self.engine.ask("rename", &old_key, |client| async move { client.delete(&of).await })?;
             object.etag = etag.or(object.etag);
@@ -205,8 +207,11 @@ impl S3 {
     fn copy_all(&self, old_key: &str, new_key: &str, objects: &[(String, Object)]) -> Result<(), Errno> {
         let max = self.options.copy_bytes_max;
         let target = |key: &str| format!("{new_key}{}", key.get(old_key.len()..).unwrap_or_default());
-        let pairs: Vec<(String, String)> =
-            objects.iter().filter(|(_, object)| object.size <= max).map(|(key, _)| (key.clone(), target(key))).collect();
+        let pairs: Vec<(String, String)> = objects
+            .iter()
+            .filter(|(_, object)| object.size <= max)
+            .map(|(key, _)| (key.clone(), target(key)))
+            .collect();
         let mut copied = self.engine.wait(|client| copy_small(client, pairs));
         for (key, object) in objects.iter().filter(|(_, object)| object.size > max) {
             if copied.is_ok() {
@@ -232,9 +237,9 @@ impl S3 {
     ) -> Result<Option<Arc<str>>, Failure> {
         if object.size <= self.options.copy_bytes_max {
             let (from, to, etag) = (from.to_owned(), to.to_owned(), object.etag.clone());
-            return self.engine.wait(|client| async move {
-                client.copy(&from, &to, etag.as_deref(), headers.as_ref()).await
-            });
+            return self
+                .engine
+                .wait(|client| async move { client.copy(&from, &to, etag.as_deref(), headers.as_ref()).await });
         }
         let headers = match headers {
             Some(headers) => headers,

@@ -92,7 +92,9 @@ mod tests {
 
     #[test]
     fn text_is_kept_to_the_letter() {
-        let all = flat("<?xml version=\"1.0\"?><L xmlns=\"u\"><K> a&amp;b&#x20;&#10;</K><E/><K><![CDATA[<x>]]></K></L>").unwrap();
+        let all =
+            flat("<?xml version=\"1.0\"?><L xmlns=\"u\"><K> a&amp;b&#x20;&#10;</K><E/><K><![CDATA[<x>]]></K></L>")
+                .unwrap();
         let texts: Vec<_> = all.iter().map(|(_, name, content)| (name.as_str(), content.as_str())).collect();
         assert_eq!(texts, [("K", " a&b \n"), ("E", ""), ("K", "<x>"), ("L", "")]);
         assert_eq!(all[0].0, "L");
