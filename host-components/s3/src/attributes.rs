@@ -67,7 +67,6 @@ impl S3 {
         if known || inode.id == ROOT || inode.is_directory() && !self.options.posix {
             return Ok(());
         }
-        let _shape = self.shape.read_recursive();
         let key = self.table.lock().key(inode.id)?;
         let of = key.clone();
         match self.engine.wait(|client| async move { client.head(&of).await }) {
@@ -148,7 +147,6 @@ impl S3 {
         if !valid(changes.accessed) || !valid(changes.modified) {
             return Err(Errno::Inval);
         }
-        let _shape = self.shape.read_recursive();
         let mut body = inode.body.lock();
         if body.is_streaming() {
             // It began with the metadata that it has.

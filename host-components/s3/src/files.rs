@@ -68,7 +68,6 @@ impl S3 {
             return Err(Errno::Stale);
         }
         let Some(buffer) = within(object.size, offset, buffer) else { return Ok(0) };
-        let _shape = self.shape.read_recursive();
         let key = self.table.lock().key(node).map_err(|_| Errno::Stale)?;
         let source = self.engine.cache.source(&key, &object);
         let on = (&self.engine.handle, &self.engine.client);
@@ -88,7 +87,6 @@ impl S3 {
 
     /// Reads bytes that are not on the server; `None` when they are there by now.
     fn read_here(&self, inode: &Arc<Inode>, offset: u64, buffer: &mut [u8]) -> Result<Option<usize>, Errno> {
-        let _shape = self.shape.read_recursive();
         let mut body = inode.body.lock();
         if body.is_streaming() {
             // What was sent is not here any more.
@@ -110,7 +108,6 @@ impl S3 {
             return Ok(0);
         }
         let inode = &open.inode;
-        let _shape = self.shape.read_recursive();
         let mut body = inode.body.lock();
         if inode.facts.lock().version != open.version {
             return Err(Errno::Stale);
@@ -124,7 +121,6 @@ impl S3 {
     }
 
     pub(crate) fn resize(&self, inode: &Arc<Inode>, size: u64) -> Result<(), Errno> {
-        let _shape = self.shape.read_recursive();
         let mut body = inode.body.lock();
         if body.is_streaming() && body.size() != Some(size) {
             self.flush_body(inode, &mut body)?;
@@ -189,7 +185,6 @@ impl S3 {
 
     /// Brings a file to the server.
     pub(crate) fn flush(&self, inode: &Arc<Inode>) -> Result<(), Errno> {
-        let _shape = self.shape.read_recursive();
         let flushed = self.flush_body(inode, &mut inode.body.lock());
         self.table.lock().settle(inode.id);
         flushed

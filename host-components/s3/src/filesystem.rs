@@ -31,20 +31,24 @@ impl Filesystem for S3 {
     }
 
     fn lookup(&self, dir: Node, name: &str) -> Result<Attributes, Errno> {
+        let _shape = self.shape.read();
         self.look_up(dir, name)
     }
 
     fn forget(&self, node: Node, count: u64) {
+        let _shape = self.shape.read();
         self.forget_lookups(node, count);
     }
 
     fn getattr(&self, node: Node) -> Result<Attributes, Errno> {
+        let _shape = self.shape.read();
         let inode = self.inode(node)?;
         self.learn(&inode).map_err(|errno| if errno == Errno::Noent { Errno::Stale } else { errno })?;
         Ok(self.attributes_of(&inode))
     }
 
     fn setattr(&self, node: Node, changes: &AttributeChanges) -> Result<Attributes, Errno> {
+        let _shape = self.shape.read();
         self.change_attributes(node, changes)
     }
 
@@ -93,34 +97,42 @@ impl Filesystem for S3 {
     }
 
     fn readlink(&self, node: Node) -> Result<String, Errno> {
+        let _shape = self.shape.read();
         self.read_symlink(node)
     }
 
     fn open(&self, node: Node, how: OpenFlags) -> Result<Handle, Errno> {
+        let _shape = self.shape.read();
         self.open_file(node, how)
     }
 
     fn release(&self, node: Node, handle: Handle) {
+        let _shape = self.shape.read();
         self.close_file(node, handle);
     }
 
     fn read(&self, node: Node, handle: Handle, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let _shape = self.shape.read();
         self.read_file(node, handle, offset, buffer)
     }
 
     fn write(&self, node: Node, handle: Handle, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {
+        let _shape = self.shape.read();
         self.write_file(node, handle, offset, bytes)
     }
 
     fn fsync(&self, node: Node, handle: Handle, _data_only: bool) -> Result<(), Errno> {
+        let _shape = self.shape.read();
         self.fsync_file(node, handle)
     }
 
     fn sync(&self) -> Result<(), Errno> {
+        let _shape = self.shape.read();
         self.flush_all()
     }
 
     fn readdir(&self, dir: Node, cookie: u64, entries_max: usize) -> Result<Vec<DirectoryEntry>, Errno> {
+        let _shape = self.shape.read();
         self.list(dir, cookie, entries_max)
     }
 

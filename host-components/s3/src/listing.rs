@@ -82,6 +82,16 @@ impl Listing {
         self.forget(name);
     }
 
+    /// Objects became others of the same contents.
+    pub(crate) fn retag(&mut self, etag: impl Fn(&str, NodeKind) -> Option<Arc<str>>) {
+        for (name, listed) in &mut self.entries {
+            if let Some(etag) = etag(name, listed.kind) {
+                listed.object.etag = Some(etag);
+                listed.object.modified = eyot_backend::Timestamp::default();
+            }
+        }
+    }
+
     /// Nothing is believed any more but what is only here.
     pub(crate) fn doubt(&mut self) {
         self.complete = None;

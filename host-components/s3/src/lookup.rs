@@ -90,7 +90,7 @@ impl S3 {
         }
     }
 
-    /// Reads the server's listing, unless what is known is still believed. With `pages_max` of 1 a longer one is only noted as such.
+    /// Reads the server's listing, unless what is known is still believed. With `is_one_page` a longer one is only noted as such.
     pub(crate) fn refresh(&self, dir: &Inode, is_one_page: bool) -> Result<(), Errno> {
         let begun = {
             let mut listing = dir.listing.lock();
@@ -135,7 +135,6 @@ impl S3 {
 
     /// The server's listing; `None` when only one page was wanted and there are more.
     fn read_listing(&self, dir: &Inode, is_one_page: bool) -> Result<Option<Told>, Errno> {
-        let _shape = self.shape.read_recursive();
         let key = self.table.lock().key(dir.id)?;
         let mut told = Told::default();
         let mut token: Option<String> = None;
@@ -184,7 +183,6 @@ impl S3 {
 
     /// Asks for one name of a directory that has more than a page of them.
     fn find_in_large(&self, dir: &Inode, name: &str) -> Result<Option<Found>, Errno> {
-        let _shape = self.shape.read_recursive();
         let key = self.table.lock().key_of(dir.id, name, NodeKind::File)?;
         let (dir_key, links) = (key[..key.len() - name.len()].to_owned(), self.options.symlinks);
         let of = key.clone();
@@ -237,6 +235,35 @@ impl S3 {
         Ok(self.attributes_of(&inode))
     }
 
+    /// Asks for the headers of entries of which they are not known, several at once.
+    fn learn_all(&self, dir: &Inode, entries: &[(u64, Arc<str>, NodeKind, Object)]) -> Result<(), Errno> {
+        let mut asked = Vec::new();
+        for (_, name, kind, object) in entries.iter().filter(|(_, _, _, object)| object.metadata.is_none()) {
+            let key = self.table.lock().key_of(dir.id, name, *kind)?;
+            asked.push((key, (Arc::clone(name), *kind, object.clone())));
+        }
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let heads: Vec<(Arc<str>, Object)> = self.engine.ask("head", "", |client| {
+            crate::rename::each(client, asked, |client, (key, (name, kind, mut object))| async move {
+                match client.head(&key).await {
+                    Ok(told) if kind == NodeKind::Directory || told.is(&object) => object.metadata = told.metadata,
+                    Ok(told) => object = told,
+                    // A directory without an object for itself; or it went meanwhile.
+                    Err(failure) if failure.is_absent() => object.metadata = Some(Arc::default()),
+                    Err(failure) => return Err(failure),
+                }
+                Ok((name, object))
+            })
+        })?;
+        let mut listing = dir.listing.lock();
+        for (name, object) in heads {
+            listing.update(&name, &object, false);
+        }
+        Ok(())
+    }
+
     pub(crate) fn list(&self, dir: Node, cookie: u64, entries_max: usize) -> Result<Vec<DirectoryEntry>, Errno> {
         let inode = self.directory(dir)?;
         if inode.facts.lock().unlinked || entries_max == 0 {
@@ -246,11 +273,16 @@ impl S3 {
         if cookie == 0 || inode.listing.lock().len() == 0 {
             self.refresh(&inode, false)?;
         }
-        let entries: Vec<_> = {
+        let read = |inode: &Inode| -> Vec<(u64, Arc<str>, NodeKind, Object)> {
             let listing = inode.listing.lock();
             let after = listing.after(cookie).take(entries_max.min(ANSWER_ENTRIES_MAX));
             after.map(|(cookie, name, listed)| (cookie, Arc::clone(name), listed.kind, listed.object.clone())).collect()
         };
+        let mut entries = read(&inode);
+        if self.options.posix && self.options.exact_listings {
+            self.learn_all(&inode, &entries)?;
+            entries = read(&inode);
+        }
         let mut answer = Vec::with_capacity(entries.len());
         let table = self.table.lock();
         for (cookie, name, kind, object) in entries {

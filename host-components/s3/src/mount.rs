@@ -41,6 +41,12 @@ impl MountType for S3Mount {
         optional("server_side_encryption", Text, "the bucket's", "AES256 or aws:kms."),
         optional("kms_key_id", Text, "the bucket's", "The key for aws:kms."),
         optional("posix", Boolean, "true", "Modes, owners and times are kept, in the metadata of objects."),
+        optional(
+            "exact_listings",
+            Boolean,
+            "false",
+            "A listing asks for each entry, so that it tells modes, owners and times.",
+        ),
         optional("symlinks", Boolean, "true", "Symlinks are kept, as objects NAME.rclonelink."),
         optional("file_mode", Number, "0o644", "The mode of files that say nothing."),
         optional("dir_mode", Number, "0o755", "The mode of directories that say nothing."),
@@ -98,6 +104,7 @@ fn options(settings: &Settings) -> Result<S3Options, Refusal> {
     options.server_side_encryption = text("server_side_encryption");
     options.kms_key_id = text("kms_key_id");
     options.posix = settings.boolean("posix").unwrap_or(true);
+    options.exact_listings = flag("exact_listings");
     options.symlinks = settings.boolean("symlinks").unwrap_or(true);
     options.file_mode = settings.number32("file_mode")?.unwrap_or(options.file_mode);
     options.dir_mode = settings.number32("dir_mode")?.unwrap_or(options.dir_mode);

@@ -54,7 +54,7 @@ impl S3 {
     /// A file. It is on the server when it is closed, with what was written to it by then.
     pub(crate) fn make_file(&self, dir: Node, name: &str, owner: Ownership) -> Result<Attributes, Errno> {
         let _claim = self.names.claim(&[(dir, name)]);
-        let _shape = self.shape.read_recursive();
+        let _shape = self.shape.read();
         let parent = self.new_name(dir, name)?;
         self.table.lock().key_of(dir, name, NodeKind::File)?;
         let object = Object { metadata: Some(Arc::new(self.metadata(owner))), ..Object::default() };
@@ -68,7 +68,7 @@ impl S3 {
 
     pub(crate) fn make_directory(&self, dir: Node, name: &str, owner: Ownership) -> Result<Attributes, Errno> {
         let _claim = self.names.claim(&[(dir, name)]);
-        let _shape = self.shape.read_recursive();
+        let _shape = self.shape.read();
         let parent = self.new_name(dir, name)?;
         let object = self.put_new(dir, name, NodeKind::Directory, Bytes::new(), owner)?;
         let inode = self.made(&parent, name, NodeKind::Directory, object, false)?;
@@ -93,7 +93,7 @@ impl S3 {
             return Err(Errno::Nametoolong);
         }
         let _claim = self.names.claim(&[(dir, name)]);
-        let _shape = self.shape.read_recursive();
+        let _shape = self.shape.read();
         let parent = self.new_name(dir, name)?;
         let owner = Ownership { mode: 0o777, ..owner };
         let object = self.put_new(dir, name, NodeKind::Symlink, Bytes::copy_from_slice(target.as_bytes()), owner)?;
@@ -114,7 +114,6 @@ impl S3 {
         if inode.kind != NodeKind::Symlink {
             return Err(Errno::Inval);
         }
-        let _shape = self.shape.read_recursive();
         let mut body = inode.body.lock();
         // A symlink that was taken away has its target here.
         let bytes = if let Content::Staged(stage) = &body.content {
@@ -131,7 +130,7 @@ impl S3 {
     pub(crate) fn remove_file(&self, dir: Node, name: &str) -> Result<(), Errno> {
         self.may_write()?;
         let _claim = self.names.claim(&[(dir, name)]);
-        let _shape = self.shape.read_recursive();
+        let _shape = self.shape.read();
         let parent = self.directory(dir)?;
         let found = self.find(&parent, name)?.ok_or(Errno::Noent)?;
         if found.kind == NodeKind::Directory {

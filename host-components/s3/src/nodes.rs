@@ -281,6 +281,11 @@ impl Table {
         files.map(|held| Arc::clone(&held.inode)).collect()
     }
 
+    /// Every inode that has a name.
+    pub(crate) fn all(&self) -> Vec<Arc<Inode>> {
+        self.held.values().filter(|held| held.linked).map(|held| Arc::clone(&held.inode)).collect()
+    }
+
     /// How many inodes are held.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

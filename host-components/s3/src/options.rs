@@ -71,6 +71,8 @@ pub struct S3Options {
     pub kms_key_id: Option<String>,
     /// Modes, owners and times are kept in the metadata of objects.
     pub posix: bool,
+    /// A listing asks for the headers of each entry, so that it tells modes, owners and times.
+    pub exact_listings: bool,
     /// Symlinks are kept as rclone keeps them.
     pub symlinks: bool,
     /// Of files that say nothing.
@@ -128,6 +130,7 @@ impl S3Options {
             server_side_encryption: None,
             kms_key_id: None,
             posix: true,
+            exact_listings: false,
             symlinks: true,
             file_mode: 0o644,
             dir_mode: 0o755,

@@ -1,5 +1,6 @@
 //! Moving names: a copy on the server, and the removal of what was copied.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use eyot_backend::{Errno, Node, NodeKind, RenameFlags};
@@ -16,6 +17,9 @@ use crate::requests::Object;
 use crate::s3::S3;
 use crate::upload::Upload;
 
+/// What copies are, by their keys.
+type Etags = HashMap<String, Option<Arc<str>>>;
+
 /// Copies of a directory's objects under way at once.
 const COPIES_MAX: usize = 8;
 /// Objects of a directory that are so long that one request does not copy them.
@@ -27,9 +31,25 @@ impl S3 {
         if how.contains(RenameFlags::EXCHANGE) || !(how - RenameFlags::NO_REPLACE).is_empty() {
             return Err(Errno::Notsup);
         }
-        let _claim = self.names.claim(&[from, to]);
-        let (old, new) = (self.directory(from.0)?, self.directory(to.0)?);
         crate::key::check_new(to.1, self.options.symlinks)?;
+        let _claim = self.names.claim(&[from, to]);
+        let is_directory = {
+            let _shape = self.shape.read();
+            let old = self.directory(from.0)?;
+            self.find(&old, from.1)?.ok_or(Errno::Noent)?.kind == NodeKind::Directory
+        };
+        // Nobody else changes what these names are, so that it is the same kind still.
+        if is_directory {
+            let _shape = self.shape.write();
+            self.move_claimed(from, to, how)
+        } else {
+            let _shape = self.shape.read();
+            self.move_claimed(from, to, how)
+        }
+    }
+
+    fn move_claimed(&self, from: (Node, &str), to: (Node, &str), how: RenameFlags) -> Result<(), Errno> {
+        let (old, new) = (self.directory(from.0)?, self.directory(to.0)?);
         let found = self.find(&old, from.1)?.ok_or(Errno::Noent)?;
         if new.facts.lock().unlinked {
             return Err(Errno::Noent);
@@ -48,10 +68,8 @@ impl S3 {
             _ => {}
         }
         if is_directory {
-            let _shape = self.shape.write();
             self.move_directory((&old, from.1), (&new, to.1), target.is_some())
         } else {
-            let _shape = self.shape.read_recursive();
             self.move_file((&old, from.1), (&new, to.1), &found, target.as_ref())
         }
     }
@@ -152,7 +170,7 @@ impl S3 {
             return Err(Errno::Nametoolong);
         }
         self.before_removal(from.0)?;
-        self.copy_all(&old_key, &new_key, &objects)?;
+        let etags = self.copy_all(&old_key, &new_key, &objects)?;
         let keys: Vec<String> = objects.into_iter().map(|(key, _)| key).collect();
         let deleted = self.engine.wait(|client| delete_all(client, keys));
         if replaces {
@@ -164,6 +182,7 @@ impl S3 {
         }
         let object = self.table.lock().child(from.0.id, from.1).map(|inode| inode.facts.lock().object.clone());
         self.moved(from, to, NodeKind::Directory, object.unwrap_or_default(), false);
+        self.tell_moved(&new_key, &etags);
         deleted.map_err(|failure| {
             // Both names are there: the new one is whole.
             from.0.listing.lock().doubt();
@@ -203,8 +222,29 @@ impl S3 {
         })
     }
 
-    /// Copies objects to another directory. When one cannot be copied, those that were are taken away again.
-    fn copy_all(&self, old_key: &str, new_key: &str, objects: &[(String, Object)]) -> Result<(), Errno> {
+    /// A copy is another version of an object, of which everybody below a directory that moved must know.
+    fn tell_moved(&self, key: &str, etags: &Etags) {
+        let all = self.table.lock().all();
+        for inode in all {
+            let of = self.table.lock().key(inode.id);
+            let Ok(of) = of else { continue };
+            if !of.starts_with(key) {
+                continue;
+            }
+            if inode.is_directory() {
+                inode.listing.lock().retag(|name, kind| {
+                    let of = self.table.lock().key_of(inode.id, name, kind).ok()?;
+                    etags.get(&of).cloned().flatten()
+                });
+            } else if let Some(Some(etag)) = etags.get(&of) {
+                let mut facts = inode.facts.lock();
+                (facts.object.etag, facts.object.modified) = (Some(Arc::clone(etag)), (self.clock)());
+            }
+        }
+    }
+
+    /// Copies objects to another directory; answers what the copies are. When one cannot be copied, those that were are taken away again.
+    fn copy_all(&self, old_key: &str, new_key: &str, objects: &[(String, Object)]) -> Result<Etags, Errno> {
         let max = self.options.copy_bytes_max;
         let target = |key: &str| format!("{new_key}{}", key.get(old_key.len()..).unwrap_or_default());
         let pairs: Vec<(String, String)> = objects
@@ -214,9 +254,10 @@ impl S3 {
             .collect();
         let mut copied = self.engine.wait(|client| copy_small(client, pairs));
         for (key, object) in objects.iter().filter(|(_, object)| object.size > max) {
-            if copied.is_ok() {
-                copied = self.copy_object(key, &target(key), object, None).map(drop);
-            }
+            copied = copied.and_then(|mut etags| {
+                etags.insert(target(key), self.copy_object(key, &target(key), object, None)?);
+                Ok(etags)
+            });
         }
         copied.map_err(|failure| {
             let keys = objects.iter().map(|(key, _)| target(key)).collect();
@@ -263,24 +304,36 @@ impl S3 {
     }
 }
 
-async fn copy_small(client: Shared, pairs: Vec<(String, String)>) -> Result<(), Failure> {
-    each(client, pairs, |client, (from, to)| async move { client.copy(&from, &to, None, None).await.map(drop) }).await
+async fn copy_small(client: Shared, pairs: Vec<(String, String)>) -> Result<Etags, Failure> {
+    each(client, pairs, |client, (from, to)| async move {
+        let etag = client.copy(&from, &to, None, None).await?;
+        Ok((to, etag))
+    })
+    .await
 }
 
 async fn delete_all(client: Shared, keys: Vec<String>) -> Result<(), Failure> {
-    each(client, keys, |client, key| async move { client.delete(&key).await }).await
+    let deleted: Result<Vec<()>, Failure> =
+        each(client, keys, |client, key| async move { client.delete(&key).await }).await;
+    deleted.map(drop)
 }
 
 /// Does something for each, several at once, until one fails.
-async fn each<T, F>(client: Shared, all: Vec<T>, work: impl Fn(Arc<Client>, T) -> F) -> Result<(), Failure>
+pub(crate) async fn each<T, U, F, C>(
+    client: Shared,
+    all: Vec<T>,
+    work: impl Fn(Arc<Client>, T) -> F,
+) -> Result<C, Failure>
 where
-    F: Future<Output = Result<(), Failure>>,
+    F: Future<Output = Result<U, Failure>>,
+    C: Default + Extend<U>,
 {
     let work = &work;
     let works = all.into_iter().map(|one| work(Arc::clone(&client), one));
     let mut under_way = futures_util::stream::iter(works).buffer_unordered(COPIES_MAX);
+    let mut done = C::default();
     while let Some(ended) = under_way.next().await {
-        ended?;
+        done.extend([ended?]);
     }
-    Ok(())
+    Ok(done)
 }

@@ -115,6 +115,7 @@ pub fn model() -> (Model, Server) {
 /// A filesystem for the kit, which wants everything kept as on a disk.
 pub fn for_kit(mut options: S3Options) -> Arc<S3> {
     options.keep_unlinked_bytes = 64 << 20;
+    options.exact_listings = true;
     options.list_lifetime = std::time::Duration::from_secs(3600);
     options.attributes_lifetime = std::time::Duration::from_secs(3600);
     Arc::new(S3::mount(options).unwrap())
