@@ -36,6 +36,7 @@ pub(crate) struct Retry {
 }
 
 /// A bucket on a server.
+#[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) http: HttpClient,
     /// What a key is appended to, with a slash at the end.

@@ -173,11 +173,11 @@ fn object_headers(options: &S3Options) -> Result<HeaderMap, Refusal> {
 
 /// Looks whether there is a bucket that may be listed: wrong settings are found out now, and not by a guest.
 pub(crate) fn probe(handle: &Handle, client: &Arc<Client>, prefix: &str) -> Result<(), Refusal> {
-    let (asked, prefix) = (Arc::clone(client), prefix.to_owned());
+    let (mut asked, prefix) = (Client::clone(client), prefix.to_owned());
+    // A server that is there answers; one try more, for a connection that broke by chance.
+    asked.retry.count_max = asked.retry.count_max.min(1);
     let probed = wait_on(handle, async move {
-        // A server that is there answers; one try more, for a connection that broke by chance.
-        let first = asked.list_page(&prefix, true, 1, None);
-        match tokio::time::timeout(asked.timeout, first).await {
+        match tokio::time::timeout(asked.timeout, asked.list_page(&prefix, true, 1, None)).await {
             Ok(ended) => ended,
             Err(_) => Err(Failure::Timeout),
         }
