@@ -13,6 +13,7 @@ use eyot_kernel::backend::Filesystem;
 use eyot_kernel::vm::{MountRequest, MountTypes};
 use eyot_memfs::MemfsMount;
 use eyot_overlay::OverlayMount;
+use eyot_s3::S3Mount;
 use eyot_sqlfs::Sqlfs;
 
 use crate::executors;
@@ -48,6 +49,7 @@ pub const TYPES: &[Type] = &[
     Type { name: "component", source: Some("a file"), usage: "component:FILE" },
     Type { name: "overlay", source: Some("what lies below"), usage: "overlay:SPEC" },
     Type { name: "archive", source: Some("a file"), usage: "archive:FILE" },
+    Type { name: "s3", source: Some("a bucket"), usage: "s3:BUCKET[/PREFIX]" },
     Type { name: "sqlfs", source: Some("a file"), usage: "sqlfs:FILE" },
 ];
 
@@ -64,6 +66,7 @@ pub fn types(home: &Home, owner: Owner) -> MountTypes {
         .with_grants("component", move |request| component(&home, request, owner))
         .with("overlay", overlay)
         .with("archive", archive)
+        .with("s3", move |request| s3(request, owner))
         .with("sqlfs", move |request| sqlfs(request, owner))
 }
 
@@ -130,6 +133,25 @@ fn archive(request: MountRequest<'_>) -> Result<Arc<dyn Filesystem>, Refusal> {
     let source = FileSource::open(Path::new(&file)).map_err(|error| failed(&format!("{file}: {error}")))?;
     let archive = Archive::open(Arc::new(source), &options).map_err(|error| failed(&format!("{file}: {error}")))?;
     Ok(Arc::new(archive))
+}
+
+/// A bucket, or a directory of one, whose files are the owner's unless they say whose they are.
+fn s3(mut request: MountRequest<'_>, owner: Owner) -> Result<Arc<dyn Filesystem>, Refusal> {
+    no_layers(&request)?;
+    let source = request.source("a bucket, as BUCKET or BUCKET/PREFIX")?.to_owned();
+    let (bucket, prefix) = source.split_once('/').unwrap_or((&source, ""));
+    let known = [("bucket", bucket), ("prefix", prefix)].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    request.settings.extend(known.into_iter().filter(|(_, value)| !value.is_empty()));
+    for (key, value) in [("uid", owner.uid.to_string()), ("gid", owner.gid.to_string())] {
+        if !request.settings.iter().any(|(known, _)| known == key) {
+            request.settings.push((key.to_owned(), value));
+        }
+    }
+    if request.read_only && !request.settings.iter().any(|(key, _)| key == "read_only") {
+        request.settings.push(("read_only".to_owned(), "true".to_owned()));
+    }
+    let settings = Settings::check(S3Mount::SETTINGS, request.settings)?;
+    Ok(Arc::new(S3Mount::mount(&settings, Timestamp::now)?))
 }
 
 /// What `sqlfs` can be told.

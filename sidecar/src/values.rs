@@ -233,7 +233,7 @@ mod tests {
             ("/=memfs", "can't be mounted over"),
             ("/a/../b=memfs", "`..`"),
             ("/m=", "unknown mount type ``"),
-            ("/m=s3:bucket", "unknown mount type `s3`"),
+            ("/m=ftp:host", "unknown mount type `ftp`"),
             ("/m=memfs:1", "no argument"),
             ("/m=memfs,mode=1,mode=2", "mode: given twice"),
             ("/m=overlay:ftp:x", "unknown mount type `ftp`"),
