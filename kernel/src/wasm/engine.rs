@@ -209,6 +209,8 @@ fn features(config: &mut Config) {
     config.wasm_wide_arithmetic(false);
     config.wasm_custom_page_sizes(false);
     config.wasm_component_model(true);
+    // Calls in and out of components cost twice as much where tasks of the component model can be; WASI 0.3 will need an engine of its own.
+    config.concurrency_support(false);
 }
 
 fn pool(slots: u32) -> PoolingAllocationConfig {
