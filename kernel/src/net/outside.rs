@@ -94,6 +94,11 @@ impl Outside {
         self.policy.check(to, &self.names.of(to.ip())).map(Permit::Address)
     }
 
+    /// Whether the rules let `sender` be heard. Nothing is logged: strangers decide how often it is asked.
+    pub(super) fn hears(&self, sender: SocketAddr) -> bool {
+        self.policy.allows(sender, &self.names.of(sender.ip()))
+    }
+
     /// Whether a redirection leads from `from` to `to`: what comes back from there belongs to it.
     pub(super) fn leads_to(&self, from: SocketAddr, to: SocketAddr) -> bool {
         self.redirects.get(&from) == Some(&to)

@@ -216,7 +216,7 @@ impl Socket {
             Some(DatagramPeer::Ip(peer)) => {
                 sender == *peer || self.net.outside.as_ref().is_some_and(|outside| outside.leads_to(*peer, sender))
             }
-            _ => published || self.net.outside.as_ref().is_some_and(|outside| outside.permit(sender).is_ok()),
+            _ => published || self.net.outside.as_ref().is_some_and(|outside| outside.hears(sender)),
         };
         match external.recv_from(self.domain, buffer, peek, &welcome) {
             Err(SysError::Wait(_)) => {
