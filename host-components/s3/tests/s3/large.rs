@@ -12,7 +12,7 @@ const CHUNK: usize = 1 << 20;
 
 /// Bytes that tell where they belong.
 fn chunk(number: u64) -> Vec<u8> {
-    (0..CHUNK as u64 / 8).flat_map(|word| (number * 0x9e37_79b9 ^ word).to_le_bytes()).collect()
+    (0..CHUNK as u64 / 8).flat_map(|word| ((number * 0x9e37_79b9) ^ word).to_le_bytes()).collect()
 }
 
 fn write(fs: &S3, node: Node, chunks: u64, mut each: impl FnMut(u64)) {
