@@ -8,6 +8,7 @@ use eyot_backend::{
     AttributeChanges, Errno, LayerType, MountType, Ownership, Refusal, SettingDescription, SettingKind, Settings,
     Timestamp,
 };
+use eyot_crypt::CryptMount;
 use eyot_hostdir::Hostdir;
 use eyot_kernel::backend::Filesystem;
 use eyot_kernel::vm::{MountRequest, MountTypes};
@@ -48,6 +49,7 @@ pub const TYPES: &[Type] = &[
     Type { name: "host", source: Some("a directory"), usage: "host:DIR or host:DIR:ro" },
     Type { name: "component", source: Some("a file"), usage: "component:FILE" },
     Type { name: "overlay", source: Some("what lies below"), usage: "overlay:SPEC" },
+    Type { name: "crypt", source: None, usage: "crypt,layer=SPEC" },
     Type { name: "archive", source: Some("a file"), usage: "archive:FILE" },
     Type { name: "s3", source: Some("a bucket"), usage: "s3:BUCKET[/PREFIX]" },
     Type { name: "sqlfs", source: Some("a file"), usage: "sqlfs:FILE" },
@@ -65,6 +67,7 @@ pub fn types(home: &Home, owner: Owner) -> MountTypes {
         })
         .with_grants("component", move |request| component(&home, request, owner))
         .with("overlay", overlay)
+        .with_layer_type::<CryptMount>("crypt")
         .with("archive", archive)
         .with("s3", move |request| s3(request, owner))
         .with("sqlfs", move |request| sqlfs(request, owner))

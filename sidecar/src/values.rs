@@ -35,7 +35,7 @@ pub fn mount(text: &str) -> Result<MountPoint, String> {
     Ok(MountPoint { guest, mount: mount_spec(spec)? })
 }
 
-/// Reads what is mounted: `TYPE[:SOURCE][,ro][,KEY=VALUE]...`; for a component also `,layer=SPEC` and `,preopen=/PATH=SPEC`, without options of their own.
+/// Reads what is mounted: `TYPE[:SOURCE][,ro][,KEY=VALUE]...`; for a component or a layer also `,layer=SPEC`, for a component `,preopen=/PATH=SPEC`, without options of their own.
 pub fn mount_spec(text: &str) -> Result<MountConfig, String> {
     let (front, options) = split_options(text);
     let (kind, rest) = front.split_once(':').map_or((front, None), |(kind, rest)| (kind, Some(rest)));
@@ -68,7 +68,7 @@ pub fn mount_spec(text: &str) -> Result<MountConfig, String> {
         match option.split_once('=') {
             _ if option == "ro" => mount.read_only = true,
             _ if option == "rw" => mount.read_only = false,
-            Some(("layer", spec)) if kind == "component" => mount.layers.push(mount_spec(spec)?),
+            Some(("layer", spec)) if matches!(kind, "component" | "crypt") => mount.layers.push(mount_spec(spec)?),
             // Without a SPEC it is a setting that is called so.
             Some(("preopen", spec)) if kind == "component" && spec.contains('=') => {
                 let (path, preopen) = preopen(spec)?;
