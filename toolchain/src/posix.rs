@@ -8,11 +8,11 @@ use crate::v8::Choice;
 /// Sets up and runs the built `eyot-posix` with `args`.
 pub fn run(args: &[String]) -> Result<()> {
     let ready = setup::run(Choice::Auto)?;
-    Run::new(ready.places.target.join("release/eyot-posix"))
-        .args(args)
+    let run = Run::new(ready.places.target.join("release/eyot-posix"));
+    let run = ready.components.iter().fold(run, |run, built| run.env(&built.variable, &built.path));
+    run.args(args)
         .cwd(&ready.places.root)
         .env("EYOT_CACHE", &ready.places.cache)
-        .env("EYOT_MEMFS_WASM", &ready.memfs)
         .fix("read what it says above; it needs root and FUSE")
         .show_ok()
 }

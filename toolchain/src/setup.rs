@@ -160,7 +160,7 @@ fn plain_sysroot(places: &Places, ui: &Ui) -> Result<guests::Sysroot> {
 
 /// What a plug-in with C in it is built with.
 fn wasi(places: &Places, ui: &Ui) -> Result<Wasi> {
-    with_guests(places, ui, "C library for plug-ins", |ctx| {
+    guests_step(places, ui, "C library for plug-ins", |ctx| {
         Ok(Wasi { sysroot: guests::sysroot(ctx, components::WASI)?, libc: guests::wasi_libc(ctx)? })
     })
 }
