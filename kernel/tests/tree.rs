@@ -45,7 +45,7 @@ fn mounts_show_in_it_under_numbers_of_their_own() {
     let vm = vm(|vm| {
         vm.mount("/srv", Arc::new(Memfs::new()), MountOptions::default())
             .mount("/srv/deep/inner", inner.clone(), MountOptions::default())
-            .mount("/kept", Arc::new(Memfs::new()), MountOptions { read_only: true })
+            .mount("/kept", Arc::new(Memfs::new()), MountOptions { read_only: true, ..MountOptions::default() })
     });
     vm.write_file("/tmp", b"", 0o644).unwrap_err();
     inner.create(inner.info().root, "f", OWNER).unwrap();

@@ -21,6 +21,7 @@ use bindings::eyot::kernel::types as w;
 
 /// Fills a buffer with bytes fit for keys.
 pub fn random(bytes: &mut [u8]) -> Result<(), Errno> {
+    bindings::link_section();
     for part in bytes.chunks_mut(1 << 20) {
         let got = bindings::eyot::kernel::random::bytes(part.len() as u32).map_err(errno)?;
         if got.len() != part.len() {
