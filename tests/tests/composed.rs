@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use eyot_backend::Filesystem;
 use eyot_conformance::{Options, check_all};
-use eyot_kernel::plugin::{PluginConfig, PluginHost};
+use eyot_kernel::plugin::{PluginConfig, PluginFilesystem, PluginHost};
 use wac_graph::types::Package;
 use wac_graph::{CompositionGraph, EncodeOptions, plug};
 
@@ -34,12 +34,12 @@ fn composed(socket: Vec<u8>, plugged: Vec<u8>) -> Vec<u8> {
 fn an_encrypting_layer_plugged_into_memory_is_one_backend() {
     let (Some(crypt), Some(memfs)) = (component("EYOT_CRYPT_WASM"), component("EYOT_MEMFS_WASM")) else { return };
     let bytes = composed(crypt, memfs);
-    let host = PluginHost::new(None).unwrap();
+    let component = PluginHost::new(None).unwrap().compile(&bytes, "secret.wasm").unwrap();
     // No layer is granted: one that was still wanted would be a refusal.
     let make = || -> Arc<dyn Filesystem> {
         let mut config = PluginConfig::new("secret.wasm");
         config.settings = vec![("key".into(), "07".repeat(32))];
-        Arc::new(host.load(&bytes, config).unwrap())
+        Arc::new(PluginFilesystem::start(&component, config).unwrap())
     };
     let card = check_all(make, &Options::default());
     assert!(card.is_clean() && card.total().passed == eyot_conformance::checks().len(), "{card}");

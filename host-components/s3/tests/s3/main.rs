@@ -1,4 +1,4 @@
-//! The filesystem on servers: a model that keeps to the letter, `s3s-fs`, SeaweedFS where there is one, and servers that answer nonsense.
+//! The filesystem on servers: a model that keeps to the letter, `s3s-fs`, and a SeaweedFS that was started by hand (`EYOT_TEST_WEED_S3`).
 
 mod kit;
 mod large;
