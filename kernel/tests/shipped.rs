@@ -255,3 +255,42 @@ fn sqlfs_keeps_its_files() {
     let error = preopened(&component, "/d", memfs(), &[("path", "files.db")]).err().unwrap().to_string();
     assert!(error.contains("path: files.db is not absolute"), "{error}");
 }
+
+#[test]
+fn wasifs_serves_what_wasi_filesystem_offers() {
+    let Some(component) = component("wasifs") else { return };
+    let below = memfs();
+    let fs = preopened(&component, "/data", Arc::clone(&below), &[("uid", "7"), ("directory_mode", "0o750")]).unwrap();
+    let root = fs.info().root;
+    let attributes = fs.getattr(root).unwrap();
+    assert_eq!((attributes.uid, attributes.mode), (7, 0o750));
+    let dir = fs.mkdir(root, "d", OWNER).unwrap().node;
+    let file = fs.create(dir, "f", OWNER).unwrap().node;
+    let open = fs.open(file, OpenFlags::READ | OpenFlags::WRITE).unwrap();
+    assert_eq!(fs.write(file, open, 3, b"bytes"), Ok(5));
+    assert_eq!(fs.rename(dir, "f", root, "g", eyot_backend::RenameFlags::empty()), Ok(()));
+    assert_eq!(fs.lookup(root, "g").map(|found| (found.node, found.size)), Ok((file, 8)));
+    let mut buffer = [1; 16];
+    assert_eq!(fs.read(file, open, 0, &mut buffer), Ok(8));
+    assert_eq!(&buffer[..8], b"\0\0\0bytes");
+    // Open, it can be reached without a name; closed, not.
+    assert_eq!(fs.unlink(root, "g"), Ok(()));
+    assert_eq!(fs.getattr(file).map(|left| left.size), Ok(8));
+    fs.release(file, open);
+    assert_eq!(fs.getattr(file).err(), Some(Errno::Stale));
+    assert_eq!(fs.symlink(root, "l", "d/x", OWNER).and_then(|link| fs.readlink(link.node)), Ok("d/x".into()));
+    let names: Vec<_> = fs.readdir(root, 0, 10).unwrap().into_iter().map(|entry| entry.name).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    let mode = eyot_backend::AttributeChanges { mode: Some(0o600), ..Default::default() };
+    assert_eq!(fs.setattr(dir, &mode).err(), Some(Errno::Perm));
+    assert_eq!(below.lookup(below.info().root, "d").map(|found| found.node != 0), Ok(true));
+}
+
+#[test]
+fn wasifs_says_what_it_lacks() {
+    let Some(component) = component("wasifs") else { return };
+    let error = PluginFilesystem::start(&component, config("wasifs.wasm", &[])).err().unwrap().to_string();
+    assert!(error.contains("there is no preopen: grant one"), "{error}");
+    let settings = eyot_kernel::plugin::Inspection::of(&component, &config("wasifs.wasm", &[])).settings;
+    assert!(settings.is_some_and(|settings| settings.is_ok_and(|settings| settings.len() == 6)));
+}

@@ -1,7 +1,7 @@
 //! Whatever exports `wasi:filesystem` (0.2), as a backend.
 //!
 //! This crate is made for one thing, a component: it imports `wasi:filesystem` and exports `eyot:backend/filesystem`. So there are two uses of it:
-//! - **An existing component that exports `wasi:filesystem`** is put together with it and mounts like any backend: `wac plug wasifs.wasm --plug theirs.wasm -o mountable.wasm`.
+//! - **An existing component that exports `wasi:filesystem`** is put together with it and mounts like any backend: `eyot backend compose wasifs.wasm theirs.wasm -o mountable.wasm`.
 //! - **A granted preopen** is served as it is, by the calls of WASI alone.
 //!
 //! WASI has no permission bits, owners, special files or extended attributes. Modes and owners are those of the settings `mode`, `directory_mode`, `uid` and `gid`, and cannot be changed

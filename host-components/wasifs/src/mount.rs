@@ -16,11 +16,11 @@ impl MountType for WasifsMount {
 
     const SETTINGS: &'static [SettingDescription] = &[
         SettingDescription::optional("preopen", SettingKind::Text, "the only one", "The name of the preopen to serve."),
-        SettingDescription::optional("mode", SettingKind::Number, "0o644", "The permission bits of files."),
+        SettingDescription::optional("mode", SettingKind::Number, "0o666", "The permission bits of files."),
         SettingDescription::optional(
             "directory_mode",
             SettingKind::Number,
-            "0o755",
+            "0o777",
             "The permission bits of directories.",
         ),
         SettingDescription::optional("uid", SettingKind::Number, "0", "The owner of everything."),
@@ -40,8 +40,8 @@ impl MountType for WasifsMount {
         };
         let lifetime = settings.duration("lifetime").unwrap_or(Duration::ZERO);
         let given = Given {
-            mode: mode("mode", 0o644)?,
-            directory_mode: mode("directory_mode", 0o755)?,
+            mode: mode("mode", 0o666)?,
+            directory_mode: mode("directory_mode", 0o777)?,
             uid: settings.number32("uid")?.unwrap_or(0),
             gid: settings.number32("gid")?.unwrap_or(0),
             lifetime_ns: u64::try_from(lifetime.as_nanos()).unwrap_or(u64::MAX),

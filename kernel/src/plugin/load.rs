@@ -193,7 +193,9 @@ fn linker(component: &Component, needs: Needs, stubs: Stubs) -> wasmtime::Result
     if needs.process {
         wasi::link(&mut linker)?;
     }
-    if stubs == Stubs::Traps {
+    // Only where something is missing: beside a resource that is known, a trap's resource would be a second one of the same name.
+    let (wanted, unknown) = Needs::of(component);
+    if stubs == Stubs::Traps && (!unknown.is_empty() || wanted.layers && !needs.layers) {
         linker.define_unknown_imports_as_traps(component)?;
     }
     Ok(linker)
