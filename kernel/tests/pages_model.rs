@@ -224,7 +224,7 @@ impl Run<'_> {
         self.far.put(NAMES[name], &bytes);
         if self.setting.lifetime_ns == 0 {
             self.stat_of(fd, bytes.len());
-        } else if length % 2 == 0 {
+        } else if length.is_multiple_of(2) {
             self.far.tell(&Change::Everything);
         } else {
             self.far.tell(&Change::Node(self.far.node(NAMES[name])));

@@ -126,7 +126,9 @@ impl Host {
                     return Err(error);
                 }
             }
-            Peer(name) => drop(self.sockets[name].peer_addr()?),
+            Peer(name) => {
+                self.sockets[name].peer_addr()?;
+            }
             Close(name) => drop(self.sockets.remove(name)),
         }
         Ok(Vec::new())

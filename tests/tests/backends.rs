@@ -28,6 +28,18 @@ fn json(ended: &Ended) -> Value {
 }
 
 #[test]
+fn a_layer_and_what_lies_below_it_become_one() {
+    let (Some(memfs), Some(crypt)) = (memfs(), std::env::var("EYOT_CRYPT_WASM").ok()) else { return };
+    let files = Files::new();
+    let output = files.path("secret.wasm").display().to_string();
+    backend(&["compose", &crypt, &memfs, "-o", &output]).ok();
+    let mount = format!("/m=component:{output},key={}", "07".repeat(32));
+    let ended = Eyot::new(["sh", "--mount", &mount, "-c", "echo kept > /m/f && cat /m/f"]).run();
+    assert_eq!(ended.ok(), "kept\n");
+    backend(&["compose", &memfs, &crypt, "-o", &output]).refused(1, "The layer comes first");
+}
+
+#[test]
 fn inspect_shows_what_a_backend_is() {
     let Some(memfs) = memfs() else { return };
     let ended = backend(&["inspect", &memfs]);

@@ -89,7 +89,7 @@ fn a_component_that_makes_numbers_up_gets_nowhere() {
     let mut forge = Forge::layer();
     let at = Forge::imported_at();
     forge.body("getattr", &format!("(call $filesystem.getattr (i64.const {node}) (i32.const {at})) (i32.const {at})"));
-    let fs = start(&forge, &[secret.clone()]).unwrap();
+    let fs = start(&forge, &[secret.clone() as Arc<dyn Filesystem>]).unwrap();
     assert_eq!(fs.getattr(1), Err(Errno::Stale));
     // A name that cannot be one, from a place that holds slashes and dots.
     let name = forge.put(&Bytes(b"a/../b".to_vec()));
@@ -97,7 +97,7 @@ fn a_component_that_makes_numbers_up_gets_nowhere() {
         "(call $filesystem.lookup (i64.const 1) (i32.const {name}) (i32.const 6) (i32.const {at})) (i32.const {at})"
     );
     forge.body("lookup", &call);
-    let fs = start(&forge, &[secret.clone()]).unwrap();
+    let fs = start(&forge, &[secret.clone() as Arc<dyn Filesystem>]).unwrap();
     assert_eq!(fs.lookup(1, "x"), Err(Errno::Inval));
     assert!(!fs.is_retired());
     // A string that lies outside of its memory is a breach of the ABI, as is one that is no UTF-8.
@@ -107,7 +107,7 @@ fn a_component_that_makes_numbers_up_gets_nowhere() {
             "(call $filesystem.lookup (i64.const 1) (i32.const {pointer}) (i32.const {length}) (i32.const {at})) (i32.const {at})"
         );
         forge.body("lookup", &call);
-        let fs = start(&forge, &[secret.clone()]).unwrap();
+        let fs = start(&forge, &[secret.clone() as Arc<dyn Filesystem>]).unwrap();
         assert_eq!(fs.lookup(1, "x"), Err(Errno::Io));
         assert!(fs.is_retired());
     }
@@ -118,7 +118,7 @@ fn what_a_component_held_is_given_back_when_it_is_retired() {
     let below = Arc::new(Memfs::new());
     let mut forge = Forge::layer();
     forge.body("getattr", "unreachable");
-    let fs = start(&forge, &[below.clone()]).unwrap();
+    let fs = start(&forge, &[below.clone() as Arc<dyn Filesystem>]).unwrap();
     let file = fs.create(1, "f", OWNER).unwrap().node;
     fs.unlink(1, "f").unwrap();
     assert_eq!(below.getattr(file).unwrap().links, 0, "the component holds it");

@@ -39,7 +39,7 @@ wrap_filesystem!(impl for Spy, around);
 
 fn over(spies: &[&Arc<Spy>]) -> Layers {
     let filesystems: Vec<_> = spies.iter().map(|spy| Arc::clone(spy) as Arc<dyn Filesystem>).collect();
-    let layers = Layers::new(&filesystems).ok().expect("they can be numbered");
+    let layers = Layers::new(&filesystems).unwrap_or_else(|why| panic!("{why}"));
     for spy in spies {
         spy.calls();
     }

@@ -1,4 +1,4 @@
-//! What encryption costs: `cargo run --release -p eyot-crypt --example figures`.
+//! What encryption costs: `cargo run --release -p eyot-crypt --example crypt_figures`.
 
 use std::hint::black_box;
 use std::sync::Arc;
