@@ -55,7 +55,6 @@ const COMPONENTS: &[Component] = &[
     plain("archive", &["host-components/preopen", "wit/kernel"]),
     plain("hostdir", &["host-components/preopen", "wit/kernel"]),
     plain("crypt", &["host-components/preopen", "wit/kernel"]),
-    plain("wasifs", &["wit/deps"]),
     plain("delayfs", &["host-components/memfs"]),
     Component { name: "sqlfs", inputs: &[], has_c: true },
 ];

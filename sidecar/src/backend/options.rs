@@ -78,12 +78,10 @@ Examples:
 
 const COMPOSE_HELP: &str = "\
 What LAYER imports and BELOW exports is joined; what is left of their imports is the new component's. It is what
-`wac plug LAYER --plug BELOW` does. Layers are crypt.wasm (which encrypts what lies below), and wasifs.wasm, by which
-a component that exports wasi:filesystem becomes a backend.
+`wac plug LAYER --plug BELOW` does. crypt.wasm, which encrypts what lies below, is such a layer.
 
 Examples:
-  eyot backend compose crypt.wasm memfs.wasm -o secret.wasm
-  eyot backend compose wasifs.wasm theirs.wasm -o mountable.wasm";
+  eyot backend compose crypt.wasm memfs.wasm -o secret.wasm";
 
 #[derive(Debug, Args)]
 pub struct ComposeOptions {
