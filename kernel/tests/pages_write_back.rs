@@ -308,7 +308,6 @@ fn names_come_and_go_while_a_file_is_dirty() {
 }
 
 #[test]
-#[ignore = "a bug that is known: of 8,000 concurrent appends through write-back one was lost now and then, on a busy machine"]
 fn appends_of_many_never_land_on_each_other() {
     run(Caching::Auto, &[(Limit::DirtyPageBytes, 64 * 1024)], |task, far| {
         let fds = [0; 4].map(|_| open(task, "/m/log", NEW | OpenFlags::APPEND));
@@ -318,7 +317,6 @@ fn appends_of_many_never_land_on_each_other() {
 }
 
 #[test]
-#[ignore = "a bug that is known: where several make the file at once, an append was lost (seen once, on a busy machine)"]
 fn appends_of_many_who_all_make_the_file() {
     run(Caching::Auto, &[(Limit::DirtyPageBytes, 64 * 1024)], |task, far| {
         std::thread::scope(|scope| {

@@ -146,7 +146,7 @@ impl Inode {
     pub fn attributes(&self) -> Result<Attributes, Errno> {
         let mut attributes = self.backend_attributes()?;
         if let Some(pages) = &self.pages {
-            pages.show(&mut attributes);
+            pages.show(&self.mount, &mut attributes);
         }
         Ok(attributes)
     }
@@ -155,7 +155,7 @@ impl Inode {
     pub(crate) fn size(&self) -> Result<u64, Errno> {
         match &self.pages {
             // As `attributes`, but nobody was shown a time.
-            Some(pages) => Ok(pages.size_over(self.backend_attributes()?.size)),
+            Some(pages) => Ok(pages.size_over(&self.mount, self.backend_attributes()?.size)),
             None => Ok(self.attributes()?.size),
         }
     }

@@ -352,25 +352,32 @@ impl FilePages {
         self.valid.end();
     }
 
-    /// What was written and not flushed shows in the attributes.
-    pub(in crate::vfs) fn show(&self, attributes: &mut Attributes) {
+    /// What was written shows in attributes that the backend told, flushed meanwhile or not.
+    pub(in crate::vfs) fn show(&self, mount: &Mount, attributes: &mut Attributes) {
         let mut state = self.lock();
+        attributes.size = self.size_now(&state, mount, attributes.size);
+        attributes.blocks = attributes.blocks.max(state.dirty.end.div_ceil(512));
         if !state.is_dirty() {
             return;
-        }
-        if state.dirty.end > attributes.size {
-            attributes.size = state.dirty.end;
-            attributes.blocks = attributes.blocks.max(state.dirty.end.div_ceil(512));
         }
         attributes.modified = attributes.modified.max(state.dirty.modified);
         attributes.changed = attributes.changed.max(state.dirty.modified);
         state.dirty.seen = true;
     }
 
-    /// The length of a file that is so long in the backend.
-    pub(in crate::vfs) fn size_over(&self, stored: u64) -> u64 {
-        let state = self.lock();
-        if state.is_dirty() { state.dirty.end.max(stored) } else { stored }
+    /// The length of a file that the backend says is so long.
+    pub(in crate::vfs) fn size_over(&self, mount: &Mount, told: u64) -> u64 {
+        self.size_now(&self.lock(), mount, told)
+    }
+
+    /// What the backend told may be from before a flush that has ended since, and then nothing is dirty any more that would say so. Where writes are held back, what is known
+    /// under the lock is kept in step with every flush, and `told` was taken into it where it was newer.
+    fn size_now(&self, state: &State, mount: &Mount, told: u64) -> u64 {
+        match mount.pages() {
+            Some(pages) if self.writes_back(pages) => state.size(),
+            _ if state.is_dirty() => state.dirty.end.max(told),
+            _ => told,
+        }
     }
 
     /// Ends belief in what is known; nothing is dropped.
