@@ -1,5 +1,7 @@
 //! A VM's tree as one filesystem: every check of a backend holds for it, mounts show in it, and the VM's policy and limits hold.
 
+mod common;
+
 use std::sync::Arc;
 
 use eyot_backend::{
@@ -100,6 +102,25 @@ fn the_vm_sees_what_is_changed_and_the_tree_what_the_vm_does() {
     assert_eq!(tree.getattr(file.node), Err(Errno::Stale));
     tree.forget(root, u64::MAX);
     assert!(tree.getattr(root).is_ok());
+}
+
+#[test]
+fn what_is_held_back_is_durable_after_fsync_and_leaves_with_the_last_close() {
+    let far = common::far::Far::new(u64::MAX, true);
+    let backend: Arc<dyn Filesystem> = far.clone();
+    let vm = vm(|vm| vm.mount("/m", backend, MountOptions::default()));
+    let tree = vm.tree("/m").unwrap();
+    let file = tree.create(tree.info().root, "f", OWNER).unwrap().node;
+    let handle = tree.open(file, OpenFlags::READ | OpenFlags::WRITE).unwrap();
+    assert_eq!(tree.write(file, handle, 0, b"synced"), Ok(6));
+    assert_eq!(far.contents("f"), b"", "it is held back");
+    assert_eq!(tree.getattr(file).map(|seen| seen.size), Ok(6));
+    assert_eq!(tree.fsync(file, handle, false), Ok(()));
+    assert_eq!(far.contents("f"), b"synced");
+    assert_eq!(tree.write(file, handle, 6, b", closed"), Ok(8));
+    assert_eq!(far.contents("f"), b"synced");
+    tree.release(file, handle);
+    assert_eq!(far.contents("f"), b"synced, closed");
 }
 
 #[test]

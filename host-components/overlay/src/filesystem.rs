@@ -22,6 +22,10 @@ impl Filesystem for Overlay {
         }
     }
 
+    fn may_wait(&self) -> bool {
+        self.layers.iter().any(|layer| layer.fs.may_wait())
+    }
+
     fn lookup(&self, dir: Node, name: &str) -> Result<Attributes, Errno> {
         let dir = self.dir(dir)?;
         check_name(name)?;

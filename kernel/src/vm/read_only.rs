@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::Errno;
 use crate::backend::{
-    AttributeChanges, Attributes, Capabilities, Content, DirectoryEntry, Filesystem, FilesystemInfo, FilesystemStatus,
-    Handle, Node, NodeKind, OpenFlags, Ownership, RenameFlags, Watcher,
+    Attributes, Capabilities, Content, DirectoryEntry, Filesystem, FilesystemInfo, FilesystemStatus, Handle, Node,
+    OpenFlags, Watcher, refuse_calls,
 };
 
 struct ReadOnly(Arc<dyn Filesystem>);
@@ -33,41 +33,7 @@ impl Filesystem for ReadOnly {
         self.0.getattr(node)
     }
 
-    fn setattr(&self, _node: Node, _changes: &AttributeChanges) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn create(&self, _dir: Node, _name: &str, _owner: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn mkdir(&self, _dir: Node, _name: &str, _owner: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn symlink(&self, _dir: Node, _name: &str, _target: &str, _owner: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn make_node(&self, _: Node, _: &str, _: NodeKind, _: u64, _: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn link(&self, _target: Node, _dir: Node, _name: &str) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn unlink(&self, _dir: Node, _name: &str) -> Result<(), Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn rmdir(&self, _dir: Node, _name: &str) -> Result<(), Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn rename(&self, _: Node, _: &str, _: Node, _: &str, _: RenameFlags) -> Result<(), Errno> {
-        Err(Errno::Rofs)
-    }
+    refuse_calls!(Errno::Rofs: setattr create mkdir symlink make_node link unlink rmdir rename write setxattr removexattr);
 
     fn readlink(&self, node: Node) -> Result<String, Errno> {
         self.0.readlink(node)
@@ -96,10 +62,6 @@ impl Filesystem for ReadOnly {
         self.0.read_with(node, handle, offset, length, give)
     }
 
-    fn write(&self, _node: Node, _handle: Handle, _offset: u64, _bytes: &[u8]) -> Result<usize, Errno> {
-        Err(Errno::Rofs)
-    }
-
     fn fsync(&self, node: Node, handle: Handle, data_only: bool) -> Result<(), Errno> {
         self.0.fsync(node, handle, data_only)
     }
@@ -120,20 +82,16 @@ impl Filesystem for ReadOnly {
         self.0.getxattr(node, name)
     }
 
-    fn setxattr(&self, _node: Node, _name: &str, _value: &[u8]) -> Result<(), Errno> {
-        Err(Errno::Rofs)
-    }
-
     fn listxattr(&self, node: Node) -> Result<Vec<String>, Errno> {
         self.0.listxattr(node)
     }
 
-    fn removexattr(&self, _node: Node, _name: &str) -> Result<(), Errno> {
-        Err(Errno::Rofs)
-    }
-
     fn may_wait(&self) -> bool {
         self.0.may_wait()
+    }
+
+    fn worth_caching(&self) -> bool {
+        self.0.worth_caching()
     }
 
     fn watch(&self, watcher: std::sync::Weak<dyn Watcher>) {
@@ -148,6 +106,7 @@ impl Filesystem for ReadOnly {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::{AttributeChanges, Ownership, RenameFlags};
 
     /// Everything that would change the file.
     type Change = fn(&dyn Filesystem, Node) -> Option<Errno>;

@@ -16,7 +16,7 @@ use crate::backend::{
     Node, NodeKind, OpenFlags, Ownership, RenameFlags, check_name, check_target,
 };
 use crate::policy::Action;
-use crate::process::{Credentials, ExitStatus, Object, OpenFile, Task};
+use crate::process::{Credentials, ExitStatus, OpenFile, Task};
 use crate::syscall::{fs, types};
 use crate::vfs::{Dentry, End, New, WalkFlags, Walker};
 use nodes::Nodes;
@@ -304,8 +304,10 @@ impl Filesystem for VmTree {
 
     fn release(&self, _node: Node, handle: Handle) {
         let file = self.files.write().remove(&handle);
-        // Closed after the lock: that calls the backend.
-        drop(file);
+        // After the lock: that calls the backend. What it does not take is held back still, and told by the next `fsync` or `sync`.
+        if let Some(file) = file {
+            let _ = file.flush();
+        }
     }
 
     fn read(&self, _node: Node, handle: Handle, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
@@ -324,10 +326,7 @@ impl Filesystem for VmTree {
 
     fn fsync(&self, node: Node, handle: Handle, data_only: bool) -> Result<(), Errno> {
         match self.file(handle) {
-            Ok(file) => match file.object() {
-                Object::Regular(inode, theirs) => inode.fs().fsync(inode.node(), *theirs, data_only),
-                _ => Ok(()),
-            },
+            Ok(file) => file.sync(data_only),
             // A directory is not opened.
             Err(errno) => {
                 let place = self.directory(node).map_err(|_| errno)?;

@@ -19,7 +19,7 @@ use wit_bindgen::rt::async_support::StreamWriter;
 #[allow(dead_code, reason = "what only a layer needs")]
 mod convert;
 
-use convert::{attributes, attributes_out, changes_in, errno, info_out, kind_in, ownership, timestamp_in};
+use convert::{attributes, attributes_out, changes_in, describe, errno, info_out, kind_in, ownership, timestamp_in};
 
 #[doc(hidden)]
 #[allow(missing_docs, reason = "generated; the WIT has the documentation")]
@@ -273,23 +273,6 @@ impl<P: Place> FilesystemGuest for Glue<P> {
 
     async fn removexattr(node: u64, name: String) -> Result<(), w::Errno> {
         Self::fs().removexattr(node, &name).await.map_err(errno)
-    }
-}
-
-fn describe(setting: &b::SettingDescription) -> m::SettingDescription {
-    m::SettingDescription {
-        key: setting.key.into(),
-        kind: match setting.kind {
-            b::SettingKind::Text => m::SettingKind::Text,
-            b::SettingKind::Number => m::SettingKind::Number,
-            b::SettingKind::Boolean => m::SettingKind::Boolean,
-            b::SettingKind::Size => m::SettingKind::Size,
-            b::SettingKind::Duration => m::SettingKind::Duration,
-            b::SettingKind::Secret => m::SettingKind::Secret,
-        },
-        required: setting.required,
-        default_value: setting.default_value.map(str::to_owned),
-        help: setting.help.into(),
     }
 }
 

@@ -104,3 +104,21 @@ fn everything_is_given_back() {
     drop(fs);
     assert_eq!((lower.held(), upper.held(), lower.open_files()), ((0, 0), (0, 0), 0));
 }
+
+struct Slow(Memfs);
+
+impl Slow {
+    fn around<T>(&self, call: impl FnOnce(&dyn Filesystem) -> T) -> T {
+        call(&self.0)
+    }
+}
+
+wrap_filesystem!(impl for Slow, around, may_wait: true);
+
+#[test]
+fn it_may_wait_where_a_layer_does() {
+    let quick = || Arc::new(Memfs::new()) as Arc<dyn Filesystem>;
+    assert!(!Overlay::new(quick(), vec![quick()]).unwrap().may_wait());
+    assert!(Overlay::new(quick(), vec![quick(), Arc::new(Slow(Memfs::new()))]).unwrap().may_wait());
+    assert!(Overlay::new(Arc::new(Slow(Memfs::new())), vec![]).unwrap().may_wait());
+}

@@ -1,8 +1,8 @@
 //! The root of a component's VM: the directories that its preopens are mounted on, and nothing else.
 
 use eyot_backend::{
-    AttributeChanges, Attributes, Capabilities, DirectoryEntry, Errno, Filesystem, FilesystemInfo, FilesystemStatus,
-    Handle, Node, NodeKind, OpenFlags, Ownership, RenameFlags, Timestamp,
+    Attributes, Capabilities, DirectoryEntry, Errno, Filesystem, FilesystemInfo, FilesystemStatus, Handle, Node,
+    NodeKind, OpenFlags, Timestamp, refuse_calls,
 };
 
 /// The root's number; a directory's is its index and one more.
@@ -92,41 +92,7 @@ impl Filesystem for Points {
         self.index(node).map(|index| self.attributes(index))
     }
 
-    fn setattr(&self, _node: Node, _changes: &AttributeChanges) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn create(&self, _dir: Node, _name: &str, _owner: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn mkdir(&self, _dir: Node, _name: &str, _owner: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn symlink(&self, _dir: Node, _name: &str, _target: &str, _owner: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn make_node(&self, _: Node, _: &str, _: NodeKind, _: u64, _: Ownership) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn link(&self, _target: Node, _dir: Node, _name: &str) -> Result<Attributes, Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn unlink(&self, _dir: Node, _name: &str) -> Result<(), Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn rmdir(&self, _dir: Node, _name: &str) -> Result<(), Errno> {
-        Err(Errno::Rofs)
-    }
-
-    fn rename(&self, _: Node, _: &str, _: Node, _: &str, _: RenameFlags) -> Result<(), Errno> {
-        Err(Errno::Rofs)
-    }
+    refuse_calls!(Errno::Rofs: setattr create mkdir symlink make_node link unlink rmdir rename);
 
     fn readlink(&self, _node: Node) -> Result<String, Errno> {
         Err(Errno::Inval)
@@ -169,6 +135,7 @@ impl Filesystem for Points {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eyot_backend::Ownership;
 
     #[test]
     fn there_is_what_was_asked_for_and_no_more() {

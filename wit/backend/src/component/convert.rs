@@ -1,5 +1,6 @@
 //! The way between the types of the WIT and those of this crate.
 
+use super::bindings::exports::eyot::backend::mount as m;
 use super::bindings::eyot::backend::types as w;
 use crate as b;
 
@@ -150,5 +151,22 @@ pub(super) fn info_out(info: b::FilesystemInfo) -> w::FilesystemInfo {
         entry_lifetime_ns: info.entry_lifetime_ns,
         absence_lifetime_ns: info.absence_lifetime_ns,
         kind: info.kind,
+    }
+}
+
+pub(super) fn describe(setting: &b::SettingDescription) -> m::SettingDescription {
+    m::SettingDescription {
+        key: setting.key.into(),
+        kind: match setting.kind {
+            b::SettingKind::Text => m::SettingKind::Text,
+            b::SettingKind::Number => m::SettingKind::Number,
+            b::SettingKind::Boolean => m::SettingKind::Boolean,
+            b::SettingKind::Size => m::SettingKind::Size,
+            b::SettingKind::Duration => m::SettingKind::Duration,
+            b::SettingKind::Secret => m::SettingKind::Secret,
+        },
+        required: setting.required,
+        default_value: setting.default_value.map(str::to_owned),
+        help: setting.help.into(),
     }
 }

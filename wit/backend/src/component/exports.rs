@@ -5,26 +5,12 @@ use super::bindings::exports::eyot::backend::filesystem::Guest as FilesystemGues
 use super::bindings::exports::eyot::backend::mount::{self as m, Guest as MountGuest};
 use super::bindings::eyot::backend::transfer;
 use super::bindings::eyot::backend::types as w;
-use super::convert::{self, attributes, attributes_out, errno, kind_in, ownership};
+use super::convert::{self, attributes, attributes_out, describe, errno, kind_in, ownership};
 use super::{Glue, Place};
 use crate::{self as b, Filesystem, Settings};
 
 impl<P: Place> MountGuest for Glue<P> {
     fn settings() -> Vec<m::SettingDescription> {
-        let describe = |setting: &b::SettingDescription| m::SettingDescription {
-            key: setting.key.into(),
-            kind: match setting.kind {
-                b::SettingKind::Text => m::SettingKind::Text,
-                b::SettingKind::Number => m::SettingKind::Number,
-                b::SettingKind::Boolean => m::SettingKind::Boolean,
-                b::SettingKind::Size => m::SettingKind::Size,
-                b::SettingKind::Duration => m::SettingKind::Duration,
-                b::SettingKind::Secret => m::SettingKind::Secret,
-            },
-            required: setting.required,
-            default_value: setting.default_value.map(str::to_owned),
-            help: setting.help.into(),
-        };
         Self::SETTINGS.iter().map(describe).collect()
     }
 
