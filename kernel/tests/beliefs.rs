@@ -9,6 +9,7 @@ use eyot_backend::{
     FilesystemStatus, Handle, Node, NodeKind, OpenFlags, Ownership, RenameFlags, Watcher,
 };
 use eyot_kernel::Vm;
+use eyot_kernel::limits::Limit;
 use eyot_kernel::vfs::MountOptions;
 use eyot_memfs::Memfs;
 
@@ -243,4 +244,24 @@ fn threads_never_see_a_size_from_before_their_own_write() {
             });
         }
     });
+}
+
+#[test]
+fn no_more_names_are_remembered_than_the_limit_however_often_one_in_use_has_its_turn() {
+    let fs = Believed::new(u64::MAX);
+    let builder = Vm::builder().root(Arc::new(Memfs::new())).user(0, 0).limit(Limit::CachedEntries, 16);
+    let vm = builder.mount("/m", fs.clone(), MountOptions::default()).build().unwrap();
+    vm.make_dir("/m/d", 0o755).unwrap();
+    let paths: Vec<String> = (0..64).map(|number| format!("/m/d/{number}")).collect();
+    for path in &paths {
+        vm.write_file(path, b"", 0o644).unwrap();
+    }
+    for _ in 0..200 {
+        fs.asked();
+        for path in &paths {
+            vm.stat(path).unwrap();
+        }
+    }
+    // In a circle that is larger than what is kept, everything is asked anew.
+    assert!(fs.asked().0 >= 64, "some of 64 names were remembered, where 16 may be");
 }

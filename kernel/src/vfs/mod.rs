@@ -36,6 +36,9 @@ use crate::limits::{Accountant, Limit};
 use mount::{MountTable, Mounted};
 use pages::PageCache;
 
+/// How many entries are looked at for one that can go, for each that comes.
+const EVICTIONS_MAX: usize = 8;
+
 /// The tree of one VM.
 pub struct Vfs {
     root: Arc<Dentry>,
@@ -146,17 +149,17 @@ impl Vfs {
     /// Keeps an entry for later walks, and forgets the oldest ones past the limit.
     fn remember(&self, entry: &Arc<Dentry>) {
         let max = usize::try_from(self.accountant.max(Limit::CachedEntries)).unwrap_or(usize::MAX);
-        let mut oldest = None;
-        let mut remembered = self.remembered.lock();
-        remembered.push_back(Arc::downgrade(entry));
-        if remembered.len() > max {
-            oldest = remembered.pop_front();
-        }
-        drop(remembered);
-        if let Some(entry) = oldest.and_then(|entry| entry.upgrade())
-            && !entry.evict()
-        {
-            self.remembered.lock().push_back(Arc::downgrade(&entry));
+        self.remembered.lock().push_back(Arc::downgrade(entry));
+        // One comes, one goes; a second attempt or more makes good for those that were in use when their turn was.
+        for _ in 0..EVICTIONS_MAX {
+            let mut remembered = self.remembered.lock();
+            let oldest = if remembered.len() > max { remembered.pop_front() } else { return };
+            drop(remembered);
+            if let Some(entry) = oldest.and_then(|entry| entry.upgrade())
+                && !entry.evict()
+            {
+                self.remembered.lock().push_back(Arc::downgrade(&entry));
+            }
         }
     }
 }
