@@ -13,7 +13,7 @@ use eyot_hostdir::Hostdir;
 use eyot_kernel::Vm;
 use eyot_kernel::limits::Limit;
 use eyot_kernel::plugin::{PluginConfig, PluginHost, PluginMount};
-use eyot_kernel::vm::MountOptions;
+use eyot_kernel::vm::{Caching, MountOptions};
 use eyot_memfs::Memfs;
 
 use crate::Options;
@@ -39,7 +39,9 @@ fn text(error: impl ToString) -> String {
 
 fn vm_at_m(fs: Arc<dyn Filesystem>, entries: Option<u64>) -> Answer<Vm> {
     world::vm_with(|vm| {
-        let vm = vm.mount("/m", fs, MountOptions::default());
+        // The boundary is measured, and not the cache of pages that would hide it.
+        let options = MountOptions { cache: Caching::None, ..MountOptions::default() };
+        let vm = vm.mount("/m", fs, options);
         entries
             .map(|entries| (Limit::CachedEntries, entries))
             .into_iter()
